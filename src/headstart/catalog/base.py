@@ -1,0 +1,128 @@
+"""The record that holds all there is to know about a base."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from headstart.errors import WeightsError
+from headstart.images.spec import ImageSpec
+
+if TYPE_CHECKING:
+    import keras
+
+# A model's variables by path, such as "stem_conv/kernel".
+Arrays = dict[str, np.ndarray]
+
+
+class Architecture(Protocol):
+    """Builds the network of a base."""
+
+    def __call__(self, *, classes: int | None = None) -> keras.Model:
+        """The network, randomly initialised: images to the last feature map or, with classes, to logits."""
+
+
+class WeightSource(ABC):
+    """Where a base's pretrained numbers come from."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """What tells these numbers from any others, without reading them."""
+
+    @property
+    @abstractmethod
+    def install_command(self) -> str:
+        """The line that brings the weights to this machine."""
+
+    @abstractmethod
+    def is_here(self) -> bool:
+        """Whether the weights are on this machine."""
+
+    @abstractmethod
+    def load(self) -> Arrays:
+        """The variables, verified.
+
+        Raises:
+            WeightsError: they aren't here, or aren't what they should be.
+        """
+
+
+@dataclass(frozen=True)
+class Base:
+    """A pretrained network without its top.
+
+    Attributes:
+        name: as people type it.
+        spec: how a file becomes its input.
+        stages: the layers that end a stage, from the input to the output; each is a cut.
+        features: length of the pooled feature vector.
+        parameters: of the network with its ImageNet top.
+        imagenet_top1: published top-1 accuracy on ImageNet, 0 to 1; None for an untrained network.
+        licence: of the weights, as an SPDX identifier.
+        reference: the paper or page that describes it.
+        revision: raised whenever the architecture's code computes something else than before.
+        architecture: builds the network.
+        weights: where the pretrained numbers come from.
+    """
+
+    name: str
+    spec: ImageSpec
+    stages: tuple[str, ...]
+    features: int
+    parameters: int
+    imagenet_top1: float | None
+    licence: str
+    reference: str
+    revision: int
+    architecture: Architecture
+    weights: WeightSource
+
+    @property
+    def is_pretrained(self) -> bool:
+        return self.imagenet_top1 is not None
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies what the network computes; known without building it, so that a warm start needs no Keras."""
+        text = f"{self.name}:{self.revision}:{self.weights.identity}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def build(self, *, classes: int | None = None) -> keras.Model:
+        """The network with its pretrained weights.
+
+        Args:
+            classes: only a pretrained top's own number (1,000 for ImageNet) makes sense; None leaves the top off.
+
+        Returns:
+            A model that takes float32 images as `spec` makes them, shape (batch, height, width, 3), and gives the
+            last feature map, shape (batch, h, w, features), or logits, shape (batch, classes).
+
+        Raises:
+            WeightsError: the weights aren't here or don't fit.
+        """
+        arrays = self.weights.load()
+        model = self.architecture(classes=classes)
+        assign(model, arrays)
+        return model
+
+
+def assign(model: keras.Model, arrays: Arrays) -> None:
+    """Put arrays into the model's variables of the same path; arrays for other paths are left alone.
+
+    Raises:
+        WeightsError: a variable has no array, or one of another shape.
+    """
+    for variable in model.variables:
+        array = arrays.get(variable.path)
+        if array is None or array.shape != tuple(variable.shape):
+            came = "nothing" if array is None else f"shape {array.shape}"
+            raise WeightsError(
+                f"{variable.path} needs weights of shape {tuple(variable.shape)}; there is {came}",
+                "these weights belong to another network, or another version of this one",
+            )
+        variable.assign(array)

@@ -1,0 +1,110 @@
+"""What is wrong with the images, found before anything is learned from them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headstart.data.scan import PARTS, Dataset, Sample
+from headstart.errors import DataError
+
+# One image for each part, or there is nothing to train on, to decide by, or to test with.
+FEWEST_IMAGES = 3
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A file that is left out, and why."""
+
+    path: Path
+    reason: str
+    byte_size: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The samples that are fit to use, and what was found about the others.
+
+    Attributes:
+        samples: readable, without contradictions and without leaks between given parts.
+        digests: the sha256 of each sample's file, in the same order.
+        quarantined: what was left out, each with its reason.
+        duplicates: files whose bytes another usable file has too; they stay, on the same side of the split.
+    """
+
+    samples: tuple[Sample, ...]
+    digests: tuple[str, ...]
+    quarantined: tuple[Quarantined, ...]
+    duplicates: int
+
+
+def audit(dataset: Dataset, digests: Mapping[Path, str], unreadable: Mapping[Path, str]) -> Audit:
+    """Leave out what can't or mustn't be learned from.
+
+    Args:
+        dataset: the scanned files.
+        digests: the sha256 of every file whose bytes could be read.
+        unreadable: the reason for every file that didn't become an image.
+
+    Raises:
+        DataError: too few images of a class are left.
+    """
+    reasons = dict(unreadable)
+    readable = [sample for sample in dataset.samples if sample.path not in reasons]
+    copies = defaultdict(list)
+    for sample in readable:
+        copies[digests[sample.path]].append(sample)
+    for same in copies.values():
+        reasons |= _contradictions(same) or _leaks(same)
+    kept = tuple(sample for sample in readable if sample.path not in reasons)
+    _check_classes(dataset, kept, reasons)
+    kept_digests = tuple(digests[sample.path] for sample in kept)
+    quarantined = tuple(Quarantined(path, reasons[path], _byte_size(path)) for path in sorted(reasons))
+    return Audit(kept, kept_digests, quarantined, duplicates=len(kept) - len(set(kept_digests)))
+
+
+def _contradictions(same: Sequence[Sample]) -> dict[Path, str]:
+    """Files with the same bytes under two labels: at least one label is wrong, and nobody can tell which."""
+    labels = sorted({sample.label for sample in same})
+    if len(labels) == 1:
+        return {}
+    return {sample.path: f"the same image is labelled {' and '.join(map(repr, labels))}" for sample in same}
+
+
+def _leaks(same: Sequence[Sample]) -> dict[Path, str]:
+    """Files of a given training or validation part that a later part has too: they would flatter the result."""
+    present = [part for part in PARTS if any(sample.part == part for sample in same)]
+    if len(present) < 2:
+        return {}
+    keeper = present[-1]
+    return {
+        sample.path: f"the same image is in the {keeper} part, which it would give away"
+        for sample in same
+        if sample.part != keeper
+    }
+
+
+def _check_classes(dataset: Dataset, kept: Sequence[Sample], reasons: Mapping[Path, str]) -> None:
+    for label, found in dataset.counts().items():
+        usable = [sample for sample in kept if sample.label == label]
+        if found and not usable:
+            path = next(sample.path for sample in dataset.samples if sample.label == label)
+            raise DataError(
+                f"no image of class {label!r} can be used: {path.name}: {reasons[path]}",
+                "mend these files, or take the class's folder away",
+            )
+        if len(usable) < FEWEST_IMAGES:
+            raise DataError(
+                f"class {label!r} has {len(usable)} usable image{'s' * (len(usable) != 1)}; "
+                f"at least {FEWEST_IMAGES} are needed: one each to train, to validate and to test",
+                "add images of it, or take the class's folder away",
+            )
+
+
+def _byte_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

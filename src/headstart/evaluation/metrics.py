@@ -1,0 +1,141 @@
+"""Measures of a classifier on labelled images, in NumPy.
+
+Throughout, `probabilities` is float, shape (images, classes), rows summing to one, and `labels` is int, shape
+(images,), values in 0…classes − 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+ECE_BINS = 15
+RESAMPLES = 2000
+# Keeps the logarithm finite where a classifier was certain and wrong.
+SMALLEST_PROBABILITY = 1e-12
+
+
+def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Share of images whose most probable class is the right one."""
+    return float(np.mean(probabilities.argmax(axis=1) == labels))
+
+
+def balanced_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over the classes present of the share of their images that are recognised (recall)."""
+    confusion = confusion_matrix(probabilities, labels)
+    present = confusion.sum(axis=1) > 0
+    return float(np.mean(confusion.diagonal()[present] / confusion.sum(axis=1)[present]))
+
+
+def macro_f1(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over the classes, present or predicted, of the harmonic mean of precision and recall."""
+    confusion = confusion_matrix(probabilities, labels)
+    either = confusion.sum(axis=0) + confusion.sum(axis=1)
+    return float(np.mean(2 * confusion.diagonal()[either > 0] / either[either > 0]))
+
+
+def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative logarithm of the probability given to the right class, in nats."""
+    return float(np.mean(log_losses(probabilities, labels)))
+
+
+def log_losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Each image's negative logarithm of the probability given to its right class, in nats, shape (images,)."""
+    given = probabilities[np.arange(len(labels)), labels]
+    return np.asarray(-np.log(np.maximum(given, SMALLEST_PROBABILITY)))
+
+
+def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean gap between confidence and accuracy over 15 equally wide bins of confidence, weighted by their images.
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv:1706.04599.
+    """
+    bins = reliability(probabilities, labels)
+    total = sum(found.images for found in bins)
+    return sum(found.images * abs(found.accuracy - found.confidence) for found in bins) / total
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Images of similar confidence: how many, their mean confidence, and how many of them are right, 0 to 1."""
+
+    images: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[ReliabilityBin]:
+    """The non-empty bins of the reliability curve, by rising confidence."""
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    numbers = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    return [
+        ReliabilityBin(int(inside.sum()), float(confidence[inside].mean()), float(correct[inside].mean()))
+        for inside in (numbers == number for number in range(ECE_BINS))
+        if inside.any()
+    ]
+
+
+def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Counts, int, shape (classes, classes): rows are the true classes, columns the predicted ones."""
+    classes = probabilities.shape[1]
+    cells = labels * classes + probabilities.argmax(axis=1)
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class: its images, and precision, recall and F1, each 0 to 1 and 0 where there is nothing to count."""
+
+    images: int
+    precision: float
+    recall: float
+    f1: float
+
+
+def class_scores(probabilities: np.ndarray, labels: np.ndarray) -> list[ClassScore]:
+    """The scores of each class, in the order of the classes."""
+    confusion = confusion_matrix(probabilities, labels)
+    right, true, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    return [
+        ClassScore(int(t), _share(r, p), _share(r, t), _share(2 * r, t + p))
+        for r, t, p in zip(right.tolist(), true.tolist(), predicted.tolist(), strict=True)
+    ]
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+Metric = Callable[[np.ndarray, np.ndarray], float]
+
+# Every measure that is reported, by the name it is reported under.
+METRICS: dict[str, Metric] = {
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+    "macro_f1": macro_f1,
+    "log_loss": log_loss,
+    "ece": expected_calibration_error,
+}
+
+
+def score(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Every measure in `METRICS`, by name."""
+    return {name: metric(probabilities, labels) for name, metric in METRICS.items()}
+
+
+def confidence_intervals(probabilities: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, tuple[float, float]]:
+    """95 % intervals of every measure, by the percentile bootstrap over images (Efron 1979), 2,000 resamples.
+
+    The calibration error has none: resampling biases it upwards.
+    """
+    rng = np.random.default_rng(seed)
+    names = [name for name in METRICS if name != "ece"]
+    draws = np.empty((RESAMPLES, len(names)))
+    for draw in draws:
+        chosen = rng.integers(0, len(labels), len(labels))
+        draw[:] = [METRICS[name](probabilities[chosen], labels[chosen]) for name in names]
+    low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+    return {name: (float(lo), float(hi)) for name, lo, hi in zip(names, low, high, strict=True)}

@@ -1,0 +1,93 @@
+"""Where a Keras model can be divided into a part that is computed once and a part that is trained.
+
+A cut is a layer whose output is the only tensor that crosses from what lies below it to what lies above it; in the
+model's graph it is a node through which every path from the input to the output runs. Below a cut lies the prefix,
+above it the suffix. Both share their layers with the model, so training the suffix trains the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from headstart.errors import EngineError, UnknownNameError
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A layer at which a model can be divided.
+
+    Attributes:
+        layer: its name.
+        shape: of its output, without the batch axis.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Numbers in the output of one image."""
+        return prod(self.shape)
+
+
+def find_cuts(model: keras.Model) -> tuple[Cut, ...]:
+    """All cuts of a functional model, from the input to the output; the input itself isn't one.
+
+    Layers are visited from the input on, keeping the set of tensors that are still needed further up. Where that set
+    shrinks to one tensor, everything above depends on that tensor alone.
+
+    Raises:
+        EngineError: the model isn't a functional one with one input and one output.
+    """
+    nodes = _nodes_in_order(model)
+    last_use = {id(tensor): position for position, node in enumerate(nodes) for tensor in node.input_tensors}
+    last_use |= {id(tensor): len(nodes) for tensor in model.outputs}
+    cuts, open_tensors = [], set()
+    for position, node in enumerate(nodes):
+        open_tensors |= {id(tensor) for tensor in node.output_tensors if id(tensor) in last_use}
+        open_tensors = {tensor for tensor in open_tensors if last_use[tensor] > position}
+        if len(open_tensors) == 1 and not node.is_input and id(node.output_tensors[0]) in open_tensors:
+            cuts.append(Cut(node.operation.name, tuple(node.output_tensors[0].shape[1:])))
+    return tuple(cuts)
+
+
+def prefix(model: keras.Model, cut: str) -> keras.Model:
+    """The part of the model up to and with the layer `cut`, sharing its layers."""
+    import keras
+
+    return keras.Model(model.inputs, _layer(model, cut).output, name=f"{model.name}_prefix")
+
+
+def suffix(model: keras.Model, cut: str) -> keras.Model:
+    """The part of the model above the layer `cut`, sharing its layers; its input is the cut's output."""
+    import keras
+
+    return keras.Model(_layer(model, cut).output, model.outputs[0], name=f"{model.name}_suffix")
+
+
+def _layer(model: keras.Model, cut: str) -> Any:
+    names = [found.layer for found in find_cuts(model)]
+    if cut not in names:
+        raise UnknownNameError("cut", cut, names)
+    return model.get_layer(cut)
+
+
+def _nodes_in_order(model: keras.Model) -> list[Any]:
+    """The nodes of the graph, each after those that it depends on."""
+    if not hasattr(model, "_nodes_by_depth") or len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise EngineError(
+            f"the model {model.name!r} has no graph with one input and one output",
+            "build it with keras.Model(inputs, outputs); subclassed models can't be divided",
+        )
+    return list(_deepest_first(model._nodes_by_depth))
+
+
+def _deepest_first(by_depth: dict[int, list[Any]]) -> Iterator[Any]:
+    for depth in sorted(by_depth, reverse=True):
+        yield from by_depth[depth]

@@ -1,0 +1,210 @@
+"""From files to stored features: read, look up, decode what is missing, run it, keep it.
+
+Reading and decoding happen in a pool of threads beside the engine, a bounded number of images ahead of it, so that
+neither waits for the other and memory doesn't grow with the number of images. Pillow and OpenVINO both work outside
+Python's lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from headstart.errors import ImageError, StoreError
+from headstart.features.engine import Engine
+from headstart.features.store import Store
+from headstart.images.spec import ImageSpec
+from headstart.images.views import PLAIN, View
+
+# Inputs decoded ahead of the engine, a core: enough to ride out a slow file, few enough to stay within some tens of MB.
+AHEAD_A_CORE = 16
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of one kind: which network, on what input, kept where.
+
+    Attributes:
+        spec: makes the network's inputs.
+        network: identity of the prefix.
+        engine: runs it.
+        store: keeps what comes out.
+        dtype: that the store keeps; "float16" halves the space of large feature maps.
+    """
+
+    spec: ImageSpec
+    network: str
+    engine: Engine[bytes]
+    store: Store
+    dtype: str
+
+    def key(self, digest: str, view: View) -> bytes:
+        """The store's key of an image's feature: the hash of everything that the feature depends on."""
+        parts = (digest, view.key, repr(self.spec), self.network, self.engine.identity, self.dtype)
+        return hashlib.sha256("\n".join(parts).encode()).digest()
+
+    def load(self, digests: Sequence[str], view: View = PLAIN) -> np.ndarray:
+        """Stored features of images, shape (images, …).
+
+        Raises:
+            StoreError: one isn't there any more, or has been damaged.
+        """
+        values = self.store.get([self.key(digest, view) for digest in digests])
+        present = [value for value in values if value is not None]
+        if len(present) < len(values):
+            raise StoreError(
+                f"{len(values) - len(present)} features are gone from the store or damaged",
+                "run the same command again: they are computed again; if it recurs, give the store more room",
+            )
+        return np.stack(present)
+
+
+@dataclass
+class Extraction:
+    """What became of the files.
+
+    Attributes:
+        digests: the sha256 of every file that could be read.
+        unreadable: the reason for every file that didn't become an image.
+        computed: features that went through the engine.
+        reused: features that the store had.
+        decode_seconds: time that threads spent on reading and decoding, added up.
+    """
+
+    digests: dict[Path, str] = field(default_factory=dict)
+    unreadable: dict[Path, str] = field(default_factory=dict)
+    computed: int = 0
+    reused: int = 0
+    decode_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A file after reading: the inputs that the engine must still see, each with the key of its feature."""
+
+    path: Path
+    digest: str | None
+    inputs: list[tuple[bytes, np.ndarray]]
+    failure: str | None
+    seconds: float
+
+
+def extract(
+    paths: Sequence[Path],
+    features: FeatureSet,
+    views: Sequence[View] = (PLAIN,),
+    advance: Callable[[int], None] = lambda count: None,
+) -> Extraction:
+    """See to it that the store has the features of all these files in all these views.
+
+    Args:
+        paths: image files. One that can't be read or decoded is reported, never replaced by something else.
+        features: the kind of features.
+        views: the renderings of each file.
+        advance: called with the number of files done since the last call.
+
+    Raises:
+        StoreFullError: the disk has no room for them. What was computed before is kept.
+    """
+    result = Extraction()
+    with ThreadPoolExecutor(_cores(), thread_name_prefix="decode") as pool:
+        prepared = _in_order(pool, lambda path: _prepare(path, features, tuple(views)), paths)
+        inputs = _account(prepared, result, len(views), advance)
+        for key, feature in features.engine.stream(inputs):
+            features.store.put(key, feature.astype(features.dtype, copy=False))
+    features.store.flush()
+    return result
+
+
+def render_all(
+    paths: Sequence[Path], spec: ImageSpec, advance: Callable[[int], None] = lambda count: None
+) -> Iterator[tuple[Path, np.ndarray | str]]:
+    """Each file's plain view, decoded in threads ahead of the caller; for one that can't be decoded, the reason."""
+    with ThreadPoolExecutor(_cores(), thread_name_prefix="decode") as pool:
+        for path, rendered in _in_order(pool, lambda path: (path, _render_or_reason(path, spec)), paths):
+            yield path, rendered
+            advance(1)
+
+
+def _render_or_reason(path: Path, spec: ImageSpec) -> np.ndarray | str:
+    try:
+        return spec.render(read_file(path))[0]
+    except ImageError as error:
+        return str(error)
+
+
+def _prepare(path: Path, features: FeatureSet, views: tuple[View, ...]) -> _Prepared:
+    start = time.perf_counter()
+    digest = None
+    inputs: list[tuple[bytes, np.ndarray]] = []
+    failure = None
+    try:
+        data = read_file(path)
+        digest = hashlib.sha256(data).hexdigest()
+        wanted = {features.key(digest, view): view for view in views}
+        if missing := features.store.missing(list(wanted)):
+            rendered = features.spec.render(data, tuple(wanted[key] for key in missing))
+            inputs = list(zip(missing, rendered, strict=True))
+    except ImageError as error:
+        failure = str(error)
+    return _Prepared(path, digest, inputs, failure, time.perf_counter() - start)
+
+
+def read_file(path: Path) -> bytes:
+    """All of a file.
+
+    Raises:
+        ImageError: it can't be opened or read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"the file can't be read ({error.strerror})") from error
+
+
+def _account(
+    prepared: Iterable[_Prepared], result: Extraction, views: int, advance: Callable[[int], None]
+) -> Iterator[tuple[bytes, np.ndarray]]:
+    """Passes inputs on to the engine and keeps the books."""
+    for item in prepared:
+        result.decode_seconds += item.seconds
+        if item.digest is not None:
+            result.digests[item.path] = item.digest
+        if item.failure is not None:
+            result.unreadable[item.path] = item.failure
+        else:
+            result.computed += len(item.inputs)
+            result.reused += views - len(item.inputs)
+        yield from item.inputs
+        advance(1)
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[Path], _Result], paths: Sequence[Path]) -> Iterator[_Result]:
+    """Results in the order of the paths, computed a bounded number ahead of whoever takes them."""
+    ahead: deque[Future[_Result]] = deque()
+    try:
+        for path in paths:
+            ahead.append(pool.submit(work, path))
+            if len(ahead) >= AHEAD_A_CORE * _cores():
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        for future in ahead:
+            future.cancel()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""Learning on stored features: the probe, and the fine-tuning of what lies above a cut."""

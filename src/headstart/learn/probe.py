@@ -1,0 +1,147 @@
+"""The probe: a linear head on pooled features, fitted by convex optimisation, so that its answer is the only one.
+
+Multinomial logistic regression with an L2 penalty on standardised features. The strength of the penalty comes from
+stratified cross-validation on the training part. Standardisation is folded into the weights afterwards, so that the
+result is an ordinary dense layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.evaluation.calibration import softmax
+from headstart.evaluation.metrics import log_loss
+
+# Inverse L2 strengths tried, from the most cautious on: half-decades over what pooled features of networks ask for.
+STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+MOST_FOLDS = 5
+# The strength changes slowly with the number of images, so that a sample suffices to choose it.
+MOST_IMAGES_TO_CHOOSE = 5000
+# Of the gradient; below it, accuracy no longer changes.
+TOLERANCE = 1e-3
+MAX_ITERATIONS = 2000
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted linear head: logits = features @ weights + bias.
+
+    Attributes:
+        weights: float32, shape (features, classes).
+        bias: float32, shape (classes,).
+        strength: the inverse L2 strength that cross-validation chose.
+        folds: of the cross-validation.
+        cross_validated: mean log loss of every strength tried.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    strength: float
+    folds: int
+    cross_validated: dict[float, float]
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Logits of pooled features: (images, features) to (images, classes), float32."""
+        return np.asarray(features @ self.weights + self.bias)
+
+
+def fit_probe(
+    features: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    seed: int,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Probe:
+    """Fit a probe on training images.
+
+    Args:
+        features: pooled, float32, shape (images, features).
+        labels: int, shape (images,), values in 0…classes − 1; every class occurs.
+        classes: how many there are.
+        seed: shuffles the folds.
+        advance: called with the number of fits done since the last call; there are at most `most_fits(labels)`.
+    """
+    folds = folds_for(labels)
+    losses = _cross_validate(features, labels, classes, folds, seed, advance) if folds else {}
+    strength = min(losses, key=lambda tried: losses[tried]) if losses else STRENGTHS[0]
+    weights, bias = _Regression(features, labels, classes).fit(strength)
+    advance(1)
+    return Probe(weights, bias, strength, folds, losses)
+
+
+def most_fits(labels: np.ndarray) -> int:
+    """How many regressions `fit_probe` will fit at most."""
+    return folds_for(labels) * len(STRENGTHS) + 1
+
+
+def folds_for(labels: np.ndarray) -> int:
+    """Folds of the cross-validation: five, or fewer where a class has fewer images; 0 where one has a single image."""
+    fewest = int(np.bincount(labels)[np.unique(labels)].min())
+    return min(MOST_FOLDS, fewest) if fewest > 1 else 0
+
+
+def _cross_validate(
+    features: np.ndarray, labels: np.ndarray, classes: int, folds: int, seed: int, advance: Callable[[int], None]
+) -> dict[float, float]:
+    """The mean log loss on held-out folds, by strength, from the most cautious strength on until it rises again."""
+    from sklearn.model_selection import StratifiedKFold
+
+    chosen = _sample(labels, seed)
+    features, labels = features[chosen], labels[chosen]
+    divisions = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
+    regressions = [
+        (_Regression(features[train], labels[train], classes), features[held_out], labels[held_out])
+        for train, held_out in divisions
+    ]
+    losses: dict[float, float] = {}
+    for strength in STRENGTHS:
+        found = []
+        for regression, held_out_features, held_out_labels in regressions:
+            weights, bias = regression.fit(strength)
+            found.append(log_loss(softmax(held_out_features @ weights + bias), held_out_labels))
+            advance(1)
+        losses[strength] = float(np.mean(found))
+        if losses[strength] > min(losses.values()):
+            break
+    return losses
+
+
+def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Indices of all images, or of a stratified sample where there are more than the choice needs."""
+    everything = np.arange(len(labels))
+    if len(labels) <= MOST_IMAGES_TO_CHOOSE:
+        return everything
+    from sklearn.model_selection import train_test_split
+
+    return np.asarray(
+        train_test_split(everything, train_size=MOST_IMAGES_TO_CHOOSE, stratify=labels, random_state=seed)[0]
+    )
+
+
+class _Regression:
+    """A logistic regression on one set of images, for one strength after another."""
+
+    def __init__(self, features: np.ndarray, labels: np.ndarray, classes: int) -> None:
+        from sklearn.linear_model import LogisticRegression
+
+        deviation = features.std(axis=0)
+        self._mean = features.mean(axis=0)
+        self._scale = 1 / np.where(deviation > 1e-6, deviation, np.inf)  # what never varies gets no say
+        self._standardised = (features - self._mean) * self._scale
+        self._labels = labels
+        self._classes = classes
+        # Each strength starts from the solution of the one before, which lies near.
+        self._model = LogisticRegression(max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True)
+
+    def fit(self, strength: float) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and bias for features that aren't standardised, float32."""
+        self._model.set_params(C=strength).fit(self._standardised, self._labels)
+        coefficients, intercepts = self._model.coef_, self._model.intercept_
+        if self._classes == 2:  # one column stands for both classes there
+            coefficients = np.concatenate([-coefficients, coefficients]) / 2
+            intercepts = np.concatenate([-intercepts, intercepts]) / 2
+        weights = coefficients.T * self._scale[:, None]
+        return weights.astype(np.float32), (intercepts - self._mean @ weights).astype(np.float32)
