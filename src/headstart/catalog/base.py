@@ -44,6 +44,14 @@ class WeightSource(ABC):
         """Whether the weights are on this machine."""
 
     @abstractmethod
+    def require(self) -> None:
+        """Makes sure that they are.
+
+        Raises:
+            WeightsError: they aren't; it says how to get them.
+        """
+
+    @abstractmethod
     def load(self) -> Arrays:
         """The variables, verified.
 

@@ -40,13 +40,13 @@ class PackageWeights(WeightSource):
         return f"pip install {self.package}"
 
     def is_here(self) -> bool:
-        path = self._path()
-        return path is not None and path.is_file()
+        return self._path() is not None
+
+    def require(self) -> None:
+        self._require_path()
 
     def load(self) -> Arrays:
-        path = self._path()
-        if path is None or not path.is_file():
-            raise WeightsError(f"the weights package {self.package} isn't installed", f"run: {self.install_command}")
+        path = self._require_path()
         if hashlib.sha256(path.read_bytes()).hexdigest() != self.sha256:
             raise WeightsError(
                 f"{path} isn't the published weights file: its sha256 differs",
@@ -54,9 +54,16 @@ class PackageWeights(WeightSource):
             )
         return self.convert(read_torch_file(path))
 
+    def _require_path(self) -> Path:
+        path = self._path()
+        if path is None:
+            raise WeightsError(f"the weights package {self.package} isn't installed", f"run: {self.install_command}")
+        return path
+
     def _path(self) -> Path | None:
         # find_spec only looks for the package: none of its code runs.
         spec = find_spec(self.package.replace("-", "_"))
         if spec is None or not spec.submodule_search_locations:
             return None
-        return Path(next(iter(spec.submodule_search_locations)), self.file)
+        path = Path(next(iter(spec.submodule_search_locations)), self.file)
+        return path if path.is_file() else None

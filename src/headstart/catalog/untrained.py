@@ -54,6 +54,9 @@ class SeededWeights(WeightSource):
     def is_here(self) -> bool:
         return True
 
+    def require(self) -> None:
+        """They are drawn on the spot."""
+
     def load(self) -> Arrays:
         rng = np.random.default_rng(self.seed)
         arrays: Arrays = {}

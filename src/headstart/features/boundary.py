@@ -57,6 +57,21 @@ def find_cuts(model: keras.Model) -> tuple[Cut, ...]:
     return tuple(cuts)
 
 
+def multiplications(model: keras.Model) -> int:
+    """How many multiplications one input takes.
+
+    Each number of a kernel is used once for every place of the layer's output: that holds for convolutions, depthwise
+    ones and dense layers alike, and they are what a network spends its time on.
+    """
+    return sum(_multiplications(layer) for layer in model.layers)
+
+
+def _multiplications(layer: Any) -> int:
+    if not hasattr(layer, "kernel"):
+        return 0
+    return prod(layer.kernel.shape) * prod(layer.output.shape[1:-1])
+
+
 def prefix(model: keras.Model, cut: str) -> keras.Model:
     """The part of the model up to and with the layer `cut`, sharing its layers."""
     import keras

@@ -22,6 +22,7 @@ import numpy as np
 
 from headstart.errors import ImageError, StoreError
 from headstart.features.engine import Engine
+from headstart.features.openvino import Precision
 from headstart.features.store import Store
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN, View
@@ -41,6 +42,7 @@ class FeatureSet:
         network: identity of the prefix.
         engine: runs it.
         store: keeps what comes out.
+        precision: of the engine's arithmetic.
         dtype: that the store keeps; "float16" halves the space of large feature maps.
     """
 
@@ -48,20 +50,21 @@ class FeatureSet:
     network: str
     engine: Engine[bytes]
     store: Store
+    precision: Precision
     dtype: str
 
     def key(self, digest: str, view: View) -> bytes:
         """The store's key of an image's feature: the hash of everything that the feature depends on."""
-        parts = (digest, view.key, repr(self.spec), self.network, self.engine.identity, self.dtype)
+        parts = (digest, view.key, self.spec.key, self.network, self.engine.identity, self.dtype)
         return hashlib.sha256("\n".join(parts).encode()).digest()
 
-    def load(self, digests: Sequence[str], view: View = PLAIN) -> np.ndarray:
-        """Stored features of images, shape (images, …).
+    def load(self, images: Sequence[tuple[str, View]]) -> np.ndarray:
+        """Stored features of images, each the sha256 of its file with a view; shape (images, …).
 
         Raises:
             StoreError: one isn't there any more, or has been damaged.
         """
-        values = self.store.get([self.key(digest, view) for digest in digests])
+        values = self.store.get([self.key(digest, view) for digest, view in images])
         present = [value for value in values if value is not None]
         if len(present) < len(values):
             raise StoreError(

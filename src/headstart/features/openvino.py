@@ -12,6 +12,7 @@ import numpy as np
 
 from headstart.errors import EngineError, UnknownNameError
 from headstart.features.engine import Engine, Tag
+from headstart.quiet import native_stderr_silenced
 
 if TYPE_CHECKING:
     import keras
@@ -86,11 +87,52 @@ def convert(model: keras.Model, path: Path) -> None:
     Raises:
         EngineError: OpenVINO can't express the model.
     """
-    openvino = import_openvino()
+    import_openvino()
     try:
-        model.export(path, format="openvino", verbose=False)
+        with native_stderr_silenced():
+            model.export(str(path), format="openvino", verbose=False)
     except Exception as error:
         raise EngineError(f"{model.name!r} can't be converted for OpenVINO ({error})") from error
+
+
+def append_linear_head(pooled: Path, weights: np.ndarray, bias: np.ndarray, path: Path) -> None:
+    """Write a network that gives logits, from one that gives pooled features; needs no Keras.
+
+    Args:
+        pooled: the ``.xml`` file of a network with output (batch, features).
+        weights: float32, shape (features, classes).
+        bias: float32, shape (classes,).
+        path: the ``.xml`` file to write.
+    """
+    openvino = import_openvino()
+    from openvino import opset13 as ops
+
+    network = openvino.Core().read_model(pooled)
+    features = network.output(0).get_node().input_value(0)
+    product = ops.matmul(features, ops.constant(weights), transpose_a=False, transpose_b=False)
+    logits = ops.add(product, ops.constant(bias))
+    openvino.save_model(
+        openvino.Model([ops.result(logits)], network.get_parameters(), "classifier"), path, compress_to_fp16=False
+    )
+
+
+def choose_precision(network: Path, sample: np.ndarray, *, has_bf16: bool | None = None) -> tuple[Precision, str]:
+    """bf16 where the CPU has it and it agrees with f32 on the user's own images; else f32.
+
+    Args:
+        network: the ``.xml`` file.
+        sample: a few of the network's inputs, float32, shape (images, height, width, 3).
+        has_bf16: whether the CPU has it; asked of OpenVINO by default.
+
+    Returns:
+        The precision, and the reason for it in words.
+    """
+    if not (cpu_has_bf16() if has_bf16 is None else has_bf16):
+        return "f32", "this CPU doesn't compute in bf16"
+    exact, rounded = (OpenVINOEngine[int](network, precision).run(sample) for precision in ("f32", "bf16"))
+    error = float(np.linalg.norm(rounded - exact) / max(float(np.linalg.norm(exact)), 1e-12))
+    verdict = f"on the first {len(sample)} images bf16 differs from f32 by {error:.2%}"
+    return ("bf16", verdict) if error <= BF16_TOLERANCE else ("f32", f"{verdict}, more than {BF16_TOLERANCE:.0%}")
 
 
 def cpu_has_bf16() -> bool:

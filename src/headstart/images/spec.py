@@ -43,18 +43,22 @@ class ImageSpec:
         Raises:
             ImageError: the file can't be decoded.
         """
-        longest = max(self.height, self.width)
-        image = decode(data, smallest=(longest, longest))
+        image = self._decode(data)
         return [self.scale(self._draw(image, view)) for view in views]
 
     def thumbnail(self, data: bytes) -> np.ndarray:
         """What the base sees of a file before scaling: uint8, shape (height, width, 3)."""
-        return _widen(self._draw(decode(data, smallest=(self.width, self.height)), PLAIN))
+        return _widen(self._draw(self._decode(data), PLAIN))
 
     def scale(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixel values in 0…255, shape (…, height, width) or (…, height, width, 3), to float32 network inputs."""
+        """Pixel values in 0…255, shape (height, width) or (height, width, 3), to float32 network inputs."""
         scaled = (_widen(pixels).astype(np.float32) - np.float32(self.offset)) * np.float32(1 / self.divisor)
         return np.ascontiguousarray(scaled)
+
+    @property
+    def key(self) -> str:
+        """The spec as text, the same on every machine: part of a feature's key in the store."""
+        return f"{self.height}x{self.width};{self.interpolation};{self.offset:g};{self.divisor:g}"
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -62,6 +66,11 @@ class ImageSpec:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> ImageSpec:
         return cls(**fields)
+
+    def _decode(self, data: bytes) -> Image.Image:
+        # Square, because the file's orientation and a view's turns may exchange the sides.
+        longest = max(self.height, self.width)
+        return decode(data, smallest=(longest, longest))
 
     def _draw(self, image: Image.Image, view: View) -> np.ndarray:
         width, height = self.width, self.height

@@ -11,8 +11,8 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-Preset = Literal["none", "natural", "orientation-free"]
-PRESETS: tuple[Preset, ...] = ("none", "natural", "orientation-free")
+Preset = Literal["none", "crops", "natural", "flips", "orientation-free"]
+PRESETS: tuple[Preset, ...] = ("none", "crops", "natural", "flips", "orientation-free")
 
 # How much of each side a natural view keeps at least: enough zoom to vary the scale, little enough to keep the subject.
 SMALLEST_CROP = 0.75
@@ -39,26 +39,31 @@ class View:
 
 
 PLAIN = View()
+MIRRORED = View(mirrored=True)
+UPSIDE_DOWN = View(quarter_turns=2)
+ON_ITS_SIDE = View(quarter_turns=1)
+
+_FLIPS = (PLAIN, UPSIDE_DOWN, MIRRORED, View(quarter_turns=2, mirrored=True))
+_TURNS = (ON_ITS_SIDE, View(quarter_turns=3), View(quarter_turns=1, mirrored=True), View(quarter_turns=3, mirrored=True))
 
 
 def make_views(preset: Preset, count: int, seed: int) -> tuple[View, ...]:
     """The first `count` views of a preset; the plain one is always the first.
 
     Args:
-        preset: "none" knows the plain view only. "natural" mirrors and crops, for photographs with an up and a down.
-            "orientation-free" turns and mirrors (eight views), for microscopes, satellites and solar cells.
+        preset: "none" knows the plain view only. "crops" moves and enlarges, for text and whatever else reads one
+            way; "natural" mirrors as well, for photographs; both draw their crops. "flips" mirrors in both directions
+            (four views), and "orientation-free" adds quarter turns (eight), for microscopes and satellites.
         count: how many are wanted; a preset that has fewer gives all it has.
-        seed: draws the crops of "natural".
+        seed: draws the crops.
     """
-    if preset == "none":
-        return (PLAIN,)
-    if preset == "orientation-free":
-        # Opposite poses first, so that the first few already span the group.
-        turned = [View(quarter_turns=turns, mirrored=mirrored) for turns in (0, 2, 1, 3) for mirrored in (False, True)]
-        return tuple(turned[:count])
+    exact = {"none": (PLAIN,), "flips": _FLIPS, "orientation-free": _FLIPS + _TURNS}
+    if preset in exact:
+        return exact[preset][:count]
     rng = random.Random(seed)
-    crops = [View(box=_crop(rng), mirrored=number % 2 == 1) for number in range(2, max(count, 2))]
-    return (PLAIN, View(mirrored=True), *crops)[:count]
+    mirrors = preset == "natural"
+    drawn = [View(box=_crop(rng), mirrored=mirrors and number % 2 == 0) for number in range(1, count)]
+    return (PLAIN, *([MIRRORED, *drawn] if mirrors else drawn))[:count]
 
 
 def _crop(rng: random.Random) -> tuple[float, float, float, float]:

@@ -4,22 +4,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from headstart.learn.probe import Probe
+
 if TYPE_CHECKING:
     import keras
 
 POOL = "pool"
+STANDARDISE = "standardise"
+DROPOUT = "dropout"
 LOGITS = "logits"
-DROPOUT = 0.2
+DROPOUT_RATE = 0.2
 
 
 def attach_linear_head(base: keras.Model, classes: int) -> keras.Model:
-    """A base with average pooling and a linear layer on it: images to logits, shape (batch, classes).
-
-    Dropout (Srivastava et al. 2014) lies between the two; it acts in training only.
-    """
+    """A base with average pooling and a linear layer on it: images to logits, shape (batch, classes)."""
     import keras
 
     pooled = keras.layers.GlobalAveragePooling2D(name=POOL)(base.output)
-    dropped = keras.layers.Dropout(DROPOUT, name="dropout")(pooled)
-    logits = keras.layers.Dense(classes, name=LOGITS)(dropped)
+    logits = keras.layers.Dense(classes, name=LOGITS)(pooled)
     return keras.Model(base.input, logits, name=f"{base.name}_classifier")
+
+
+def attach_training_head(base: keras.Model, probe: Probe) -> keras.Model:
+    """The same function as a linear head with the probe's weights, in the form that trains well.
+
+    Pooled features are all positive and of very different sizes. A step of Adam moves every weight by the same amount,
+    so on raw features the first steps shift all logits together and undo the probe. On standardised ones they don't.
+    Dropout (Srivastava et al. 2014) acts on the standardised features, and in training only.
+    """
+    import keras
+
+    x = keras.layers.GlobalAveragePooling2D(name=POOL)(base.output)
+    x = keras.layers.Normalization(mean=probe.mean, variance=probe.deviation**2, name=STANDARDISE)(x)
+    x = keras.layers.Dropout(DROPOUT_RATE, seed=0, name=DROPOUT)(x)
+    logits = keras.layers.Dense(probe.bias.size, name=LOGITS)
+    model = keras.Model(base.input, logits(x), name=f"{base.name}_training")
+    logits.set_weights([probe.weights * probe.deviation[:, None], probe.bias + probe.mean @ probe.weights])
+    return model
+
+
+def fold_training_head(trained: keras.Model, base: keras.Model, probe: Probe) -> keras.Model:
+    """What `attach_training_head` made and training changed, as a base with a plain linear head again."""
+    kernel, bias = (np.asarray(weights) for weights in trained.get_layer(LOGITS).get_weights())
+    weights = kernel / probe.deviation[:, None]
+    model = attach_linear_head(base, bias.size)
+    model.get_layer(LOGITS).set_weights([weights, bias - probe.mean @ weights])
+    return model

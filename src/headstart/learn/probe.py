@@ -32,6 +32,8 @@ class Probe:
     Attributes:
         weights: float32, shape (features, classes).
         bias: float32, shape (classes,).
+        mean: of each feature over the training images, float32, shape (features,).
+        deviation: likewise, the standard deviation; 1 where a feature never varies.
         strength: the inverse L2 strength that cross-validation chose.
         folds: of the cross-validation.
         cross_validated: mean log loss of every strength tried.
@@ -39,6 +41,8 @@ class Probe:
 
     weights: np.ndarray
     bias: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
     strength: float
     folds: int
     cross_validated: dict[float, float]
@@ -67,9 +71,10 @@ def fit_probe(
     folds = folds_for(labels)
     losses = _cross_validate(features, labels, classes, folds, seed, advance) if folds else {}
     strength = min(losses, key=lambda tried: losses[tried]) if losses else STRENGTHS[0]
-    weights, bias = _Regression(features, labels, classes).fit(strength)
+    regression = _Regression(features, labels, classes)
+    weights, bias = regression.fit(strength)
     advance(1)
-    return Probe(weights, bias, strength, folds, losses)
+    return Probe(weights, bias, regression.mean, regression.deviation, strength, folds, losses)
 
 
 def most_fits(labels: np.ndarray) -> int:
@@ -128,9 +133,10 @@ class _Regression:
         from sklearn.linear_model import LogisticRegression
 
         deviation = features.std(axis=0)
-        self._mean = features.mean(axis=0)
-        self._scale = 1 / np.where(deviation > 1e-6, deviation, np.inf)  # what never varies gets no say
-        self._standardised = (features - self._mean) * self._scale
+        self.mean = features.mean(axis=0)
+        # What never varies is left at zero by subtracting the mean, and so gets no say.
+        self.deviation = np.where(deviation > 1e-6, deviation, np.float32(1))
+        self._standardised = (features - self.mean) / self.deviation
         self._labels = labels
         self._classes = classes
         # Each strength starts from the solution of the one before, which lies near.
@@ -143,5 +149,5 @@ class _Regression:
         if self._classes == 2:  # one column stands for both classes there
             coefficients = np.concatenate([-coefficients, coefficients]) / 2
             intercepts = np.concatenate([-intercepts, intercepts]) / 2
-        weights = coefficients.T * self._scale[:, None]
-        return weights.astype(np.float32), (intercepts - self._mean @ weights).astype(np.float32)
+        weights = coefficients.T / self.deviation[:, None]
+        return weights.astype(np.float32), (intercepts - self.mean @ weights).astype(np.float32)

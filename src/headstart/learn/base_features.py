@@ -1,0 +1,65 @@
+"""The features of one base: pooled at its top for the probe, or at a cut for fine-tuning."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headstart.catalog.base import Base
+from headstart.features.boundary import prefix
+from headstart.features.extract import FeatureSet
+from headstart.features.openvino import OpenVINOEngine, Precision
+from headstart.features.prefix import Prefix, converted
+from headstart.features.store import Store
+from headstart.quiet import native_stderr_silenced
+
+if TYPE_CHECKING:
+    import keras
+
+
+class BaseFeatures:
+    """Gives feature sets of a base, and builds the Keras model only when something really needs it.
+
+    Args:
+        base: whose features.
+        store: where they are kept; converted prefixes lie in the same folder.
+    """
+
+    def __init__(self, base: Base, store: Store) -> None:
+        self.base = base
+        self._store = store
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The base with its pretrained weights, without its top."""
+        with native_stderr_silenced():  # the first import of TensorFlow
+            return self.base.build()
+
+    @cached_property
+    def pooled_network(self) -> Path:
+        """The converted network from images to pooled features."""
+        return converted(Prefix(self._identity("pooled"), self._pooled_model), self._store.folder)
+
+    def pooled(self, precision: Precision) -> FeatureSet:
+        """Average-pooled features of the last feature map, kept as float32, shape (features,)."""
+        return self._feature_set("pooled", self.pooled_network, precision, "float32")
+
+    def at(self, cut: str, precision: Precision) -> FeatureSet:
+        """The output of a cut, kept as float16: half the space, and finer than what training makes of it."""
+        network = converted(Prefix(self._identity(cut), lambda: prefix(self.model, cut)), self._store.folder)
+        return self._feature_set(cut, network, precision, "float16")
+
+    def _feature_set(self, name: str, network: Path, precision: Precision, dtype: str) -> FeatureSet:
+        engine = OpenVINOEngine[bytes](network, precision)
+        return FeatureSet(self.base.spec, self._identity(name), engine, self._store, precision, dtype)
+
+    def _identity(self, name: str) -> str:
+        return f"{self.base.fingerprint}:{name}"
+
+    def _pooled_model(self) -> keras.Model:
+        model = self.model
+        import keras  # after the model, whose building loads it quietly
+
+        pooled = keras.layers.GlobalAveragePooling2D(name="pool")(model.output)
+        return keras.Model(model.input, pooled, name=f"{model.name}_pooled")

@@ -1,0 +1,187 @@
+"""Fine-tuning: training what lies above a cut, from stored features of several views.
+
+The recipe is LP-FT (Kumar et al. 2022, arXiv:2202.10054): start from the probe's weights, so that the first steps
+don't tear up the features to make up for a random head. BatchNorm stays in inference mode, the learning rate warms up
+and decays, and the epoch with the smallest validation loss is what remains; epoch 0 is the probe itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headstart.evaluation.calibration import softmax
+from headstart.evaluation.metrics import accuracy, log_loss
+from headstart.features.boundary import suffix
+from headstart.features.extract import FeatureSet
+from headstart.images.views import PLAIN, View
+from headstart.learn.freeze import freeze_batch_norm
+from headstart.learn.heads import attach_training_head, fold_training_head
+from headstart.learn.probe import Probe
+
+if TYPE_CHECKING:
+    import keras
+
+WARM_UP_SHARE = 0.1
+PREDICT_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to fine-tune.
+
+    Attributes:
+        cut: the layer above which everything is trained.
+        views: renderings of each training image; each epoch draws one an image.
+        epochs: passes over the training images.
+        batch_size: images a step.
+        learning_rate: of AdamW, at its peak.
+        weight_decay: of AdamW.
+        label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
+        seed: of the order of images, of the views and of dropout.
+    """
+
+    cut: str
+    views: tuple[View, ...]
+    epochs: int
+    batch_size: int = 32
+    learning_rate: float = 3e-4
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Labelled images by the sha256 of their files; labels int, shape (images,)."""
+
+    digests: Sequence[str]
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A line of the training curve; the training loss of epoch 0, before any step, is None."""
+
+    epoch: int
+    loss: float | None
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What fine-tuning came to.
+
+    Attributes:
+        model: from images to logits, with the weights of the best epoch; it shares its layers with the base.
+        validation_logits: float32, shape (images, classes), of the best epoch.
+        history: one entry an epoch, the probe's first.
+        best_epoch: the one with the smallest validation loss.
+    """
+
+    model: keras.Model
+    validation_logits: np.ndarray
+    history: tuple[Epoch, ...]
+    best_epoch: int
+
+
+def finetune(
+    base: keras.Model,
+    recipe: Recipe,
+    features: FeatureSet,
+    probe: Probe,
+    train: Labelled,
+    validation: Labelled,
+    advance: Callable[[int], None] = lambda count: None,
+) -> FineTuned:
+    """Train the part of a base above the recipe's cut, with a head on it; the base's own layers change.
+
+    Args:
+        base: a pretrained network without its top.
+        recipe: how.
+        features: outputs of the cut, stored for the training images in all the recipe's views and for the validation
+            images in the plain one.
+        probe: the head to start from.
+        train: what is learned from.
+        validation: what the best epoch is chosen by.
+        advance: called with the number of images trained on since the last call.
+    """
+    model = attach_training_head(base, probe)
+    freeze_batch_norm(model)
+    top = suffix(model, recipe.cut)
+    _compile(top, recipe, steps=recipe.epochs * _steps(recipe, train))
+    best = _Best(top, validation)
+    best.see(_predict(top, features, validation), epoch=0, loss=None)
+    for epoch in range(1, recipe.epochs + 1):
+        losses = []
+        for images, targets in _batches(recipe, features, train, epoch, classes=probe.bias.size):
+            losses.append(float(top.train_on_batch(images, targets)))
+            advance(len(images))
+        best.see(_predict(top, features, validation), epoch, loss=float(np.mean(losses)))
+    best.restore()
+    return FineTuned(fold_training_head(model, base, probe), best.logits, tuple(best.history), best.epoch)
+
+
+def _compile(top: keras.Model, recipe: Recipe, steps: int) -> None:
+    import keras
+
+    warm_up = max(1, round(WARM_UP_SHARE * steps))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warm_up), warmup_target=recipe.learning_rate, warmup_steps=warm_up
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    top.compile(optimizer, loss)
+
+
+class _Best:
+    """Watches the validation part and remembers the weights that did best on it."""
+
+    def __init__(self, top: keras.Model, validation: Labelled) -> None:
+        self._top = top
+        self._labels = validation.labels
+        self._weights: list[np.ndarray] = []
+        self.logits = np.empty((0, 0), np.float32)
+        self.history: list[Epoch] = []
+        self.epoch = -1
+
+    def see(self, logits: np.ndarray, epoch: int, loss: float | None) -> None:
+        probabilities = softmax(logits)
+        found = Epoch(epoch, loss, log_loss(probabilities, self._labels), accuracy(probabilities, self._labels))
+        if not self.history or found.validation_loss < self.history[self.epoch].validation_loss:
+            self.epoch, self.logits, self._weights = epoch, logits, self._top.get_weights()
+        self.history.append(found)
+
+    def restore(self) -> None:
+        self._top.set_weights(self._weights)
+
+
+def _steps(recipe: Recipe, train: Labelled) -> int:
+    return max(1, len(train.digests) // recipe.batch_size)
+
+
+def _batches(
+    recipe: Recipe, features: FeatureSet, train: Labelled, epoch: int, classes: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """One epoch: each image once, in one of its views; order and views depend on seed and epoch only."""
+    rng = np.random.default_rng([recipe.seed, epoch])
+    order = rng.permutation(len(train.digests))
+    drawn = rng.integers(0, len(recipe.views), len(order))
+    targets = np.eye(classes, dtype=np.float32)
+    for step in range(_steps(recipe, train)):
+        chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+        pairs = [(train.digests[image], recipe.views[drawn[image]]) for image in chosen]
+        yield features.load(pairs).astype(np.float32), targets[train.labels[chosen]]
+
+
+def _predict(top: keras.Model, features: FeatureSet, part: Labelled) -> np.ndarray:
+    """Logits of a part's plain views, read from the store a batch at a time."""
+    logits = []
+    for start in range(0, len(part.digests), PREDICT_BATCH):
+        pairs = [(digest, PLAIN) for digest in part.digests[start : start + PREDICT_BATCH]]
+        logits.append(np.asarray(top.predict_on_batch(features.load(pairs).astype(np.float32))))
+    return np.concatenate(logits)

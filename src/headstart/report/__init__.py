@@ -1,0 +1,39 @@
+"""What a run leaves for people to read: `report.html`, one self-contained page, and the model card `README.md`.
+
+Both are made from the files in the run's folder, and the same files make the same bytes again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headstart.report.card import render_card
+from headstart.report.evidence import read_evidence
+from headstart.report.page import render_page
+from headstart.run import CARD, REPORT, Manifest
+
+__all__ = ["write_card", "write_report"]
+
+
+def write_report(folder: Path, manifest: Manifest) -> None:
+    """Write `report.html` into a run's folder, finished or in the making.
+
+    The thumbnails are read from the manifest's data root; one whose original is gone becomes a note.
+
+    Raises:
+        RunError: a file of the run is missing or isn't as `train` writes it.
+        OSError: the report can't be written.
+    """
+    page = render_page(read_evidence(folder, manifest))
+    (folder / REPORT).write_text(page, encoding="utf-8", newline="")
+
+
+def write_card(folder: Path, manifest: Manifest) -> None:
+    """Write the model card, `README.md`, into a run's folder, finished or in the making.
+
+    Raises:
+        RunError: a file of the run is missing or isn't as `train` writes it.
+        OSError: the card can't be written.
+    """
+    card = render_card(read_evidence(folder, manifest))
+    (folder / CARD).write_text(card, encoding="utf-8", newline="")

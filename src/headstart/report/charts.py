@@ -1,0 +1,196 @@
+"""The charts, as SVG that takes its colours and its font from the page, so that it is right in the dark too.
+
+No text of the user's goes into a chart: it couldn't be wrapped there, and it is escaped in one place only, the
+templates.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup
+
+from headstart.evaluation.metrics import ReliabilityBin
+from headstart.report.findings import Measure
+from headstart.report.wording import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Colours that occur nowhere else, each replaced by the page's own.
+_INK, _SOFT, _LINE, _ACCENT, _WARM = "#010203", "#010204", "#010205", "#010206", "#010207"
+_PAGE_COLOURS = {
+    _INK: "var(--ink)",
+    _SOFT: "var(--soft)",
+    _LINE: "var(--line)",
+    _ACCENT: "var(--accent)",
+    _WARM: "var(--warm)",
+}
+# Any, because matplotlib's types know every key that there is in one of its versions.
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 11,
+    "text.color": _INK,
+    "axes.labelcolor": _SOFT,
+    "axes.edgecolor": _LINE,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": _LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": _LINE,
+    "ytick.color": _LINE,
+    "xtick.labelcolor": _SOFT,
+    "ytick.labelcolor": _SOFT,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "lines.markersize": 5,
+}
+# Of the normal distribution, at 97.5 %.
+_Z = 1.959964
+
+
+def measures_chart(measures: Sequence[Measure]) -> Markup:
+    """For each measure a dot and a whisker, and a diamond where always answering the most frequent class would be."""
+
+    def paint(axes: Axes) -> None:
+        for row, measure in enumerate(measures):
+            axes.plot([measure.low, measure.high], [row, row], color=_ACCENT, linewidth=3, solid_capstyle="round")
+            axes.plot([measure.value], [row], "o", color=_ACCENT, markersize=9)
+            axes.plot([measure.guessing], [row], "D", color="none", markeredgecolor=_WARM, markeredgewidth=1.8)
+            axes.text(measure.value, row - 0.22, percent(measure.value), ha="center", va="bottom", fontweight="bold")
+        axes.set_yticks(range(len(measures)), [measure.name for measure in measures])
+        axes.tick_params(axis="y", length=0, labelcolor=_INK)
+        axes.set(ylim=(len(measures) - 0.5, -0.7), xlim=(floor, 1.02))
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+        _in_percent(axes, "x")
+
+    floor = _round_down(min(min(measure.low, measure.guessing) for measure in measures))
+    texts = [
+        f"{measure.name} {percent(measure.value)}, interval {measure.interval}, "
+        f"by always answering the most frequent class {percent(measure.guessing)}"
+        for measure in measures
+    ]
+    return _draw(paint, "measures", f"{'; '.join(texts)}.", (5.4, 0.55 * len(measures) + 0.6))
+
+
+def reliability_chart(bins: Sequence[ReliabilityBin]) -> Markup:
+    """Accuracy against confidence; a bin's area goes with its images, its whisker is the Wilson interval."""
+
+    def paint(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=_SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
+        for found, (low, high) in zip(bins, whiskers, strict=True):
+            axes.plot([found.confidence] * 2, [low, high], color=_ACCENT, linewidth=1.5, alpha=0.6)
+        sizes = [30 + 270 * found.images / largest for found in bins]
+        axes.scatter(
+            [b.confidence for b in bins], [b.accuracy for b in bins], sizes, color=_ACCENT, zorder=3, clip_on=False
+        )
+        axes.set(xlim=(left, 1.02), ylim=(bottom, 1.03), xlabel="How sure it was", ylabel="How often it was right")
+        _in_percent(axes, "x")
+        _in_percent(axes, "y")
+
+    whiskers = [_wilson(found) for found in bins]
+    largest = max(found.images for found in bins)
+    left = _round_down(bins[0].confidence)
+    bottom = min(left, _round_down(min(low for low, _high in whiskers)))
+    texts = [f"{percent(found.confidence)} sure, {percent(found.accuracy)} right" for found in bins]
+    return _draw(paint, "reliability", f"Reliability curve: {'; '.join(texts)}.", (4.6, 3.9))
+
+
+def loss_chart(history: Sequence[dict[str, Any]], best_epoch: int) -> Markup:
+    """Training and validation loss by epoch."""
+    steps = [line for line in history if line["loss"] is not None]
+
+    def paint(axes: Axes) -> None:
+        axes.plot(
+            [line["epoch"] for line in steps], [line["loss"] for line in steps], "o-", color=_WARM, label="training"
+        )
+        _paint_epochs(axes, history, "validation_loss", best_epoch)
+        axes.set(ylabel="Loss (nats)")
+        axes.legend()
+
+    best = history[best_epoch]["validation_loss"]
+    first = history[0]["validation_loss"]
+    text = f"Loss by epoch: on validation {first:.3f} before any step and {best:.3f} at its lowest, epoch {best_epoch}."
+    return _draw(paint, "loss", text, (4.6, 3.2))
+
+
+def accuracy_chart(history: Sequence[dict[str, Any]], best_epoch: int) -> Markup:
+    """Validation accuracy by epoch."""
+
+    def paint(axes: Axes) -> None:
+        _paint_epochs(axes, history, "validation_accuracy", best_epoch)
+        axes.set(ylabel="Accuracy on validation")
+        _in_percent(axes, "y")
+
+    first, best = (history[epoch]["validation_accuracy"] for epoch in (0, best_epoch))
+    text = f"Validation accuracy by epoch: {percent(first)} before any step, {percent(best)} at epoch {best_epoch}."
+    return _draw(paint, "accuracy", text, (4.6, 3.2))
+
+
+def _paint_epochs(axes: Axes, history: Sequence[dict[str, Any]], field: str, best_epoch: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    epochs, values = [line["epoch"] for line in history], [line[field] for line in history]
+    axes.plot(epochs, values, "o-", color=_ACCENT, label="validation")
+    axes.plot([best_epoch], [values[best_epoch]], "o", color="none", markeredgecolor=_INK, markersize=11)
+    axes.annotate("kept", (best_epoch, values[best_epoch]), (0, 11), textcoords="offset points", ha="center")
+    axes.margins(y=0.18)
+    axes.set(xlabel="Epoch (0: the probe, before any step)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _in_percent(axes: Axes, which: str) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{100 * value:.3g}\u00a0%"))
+
+
+def _round_down(share: float) -> float:
+    """To a tenth, with some room to the left."""
+    return max(float(np.floor(10 * (share - 0.02)) / 10), -0.02)
+
+
+def _wilson(found: ReliabilityBin) -> tuple[float, float]:
+    """The 95 % interval of a share of n images (Wilson 1927); unlike the bootstrap's, it is right for few of them."""
+    n, p = found.images, found.accuracy
+    centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * float(np.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2)))
+    return centre - half, centre + half
+
+
+def _draw(paint: Callable[[Axes], None], name: str, description: str, inches: tuple[float, float]) -> Markup:
+    """Paint a figure under settings of our own, whatever the user's matplotlibrc says."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        # The salt makes the ids in the file the same every time, and others than those of the page's other charts.
+        matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": name})
+        figure = Figure(figsize=inches, layout="constrained")
+        paint(figure.subplots())
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    return _inline(file.getvalue(), description)
+
+
+def _inline(svg: str, description: str) -> Markup:
+    """A file's drawing as an element of a page: no prologue, no rules for the whole page, no ids that may clash."""
+    box = re.search(r'viewBox="([\d. ]+)"', svg)
+    drawing = svg[svg.index("</defs>") + len("</defs>") :]
+    drawing = re.sub(r'<g id="[\w.]+">', "<g>", drawing)
+    drawing = drawing.replace("font-family: 'DejaVu Sans', sans-serif; ", "")
+    for stand_in, colour in _PAGE_COLOURS.items():
+        drawing = drawing.replace(stand_in, colour)
+    frame = Markup('<svg class="chart" role="img" viewBox="{}" aria-label="{}">').format(box and box[1], description)
+    return frame + Markup(drawing)

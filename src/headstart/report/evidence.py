@@ -1,0 +1,125 @@
+"""What a run's files say, read once for the report and the card."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.errors import RunError
+from headstart.run import METRICS, PREDICTIONS, QUARANTINE, SPLIT, Manifest
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The test images, in one order throughout.
+
+    Attributes:
+        files: relative to the data's root, with slashes.
+        labels: the true classes, int, shape (images,).
+        predicted: the most probable classes, int, shape (images,).
+        probabilities: calibrated, float64, shape (images, classes), as rounded in the file.
+    """
+
+    files: tuple[str, ...]
+    labels: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        """The most probable classes' probabilities, shape (images,)."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+
+@dataclass(frozen=True)
+class QuarantinedFile:
+    """A file that was left out, and why."""
+
+    file: str
+    reason: str
+    byte_size: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the report is made from.
+
+    Attributes:
+        manifest: what the run is.
+        metrics: what metrics.json says.
+        predictions: of the test images.
+        quarantined: the files that were left out.
+        part_counts: images of each (label, part).
+    """
+
+    manifest: Manifest
+    metrics: dict[str, Any]
+    predictions: Predictions
+    quarantined: tuple[QuarantinedFile, ...]
+    part_counts: Counter[tuple[str, str]]
+
+    @property
+    def test(self) -> dict[str, Any]:
+        """The measures on the test part."""
+        return dict(self.metrics["test"])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.manifest.labels
+
+    @property
+    def name(self) -> str:
+        """What the images' folder is called, whichever system's slashes its path has."""
+        return re.split(r"[/\\]", self.manifest.data.root.rstrip("/\\"))[-1] or "images"
+
+
+def read_evidence(folder: Path, manifest: Manifest) -> Evidence:
+    """Read a run's files.
+
+    Raises:
+        RunError: one is missing or isn't as `train` writes it.
+    """
+    try:
+        return Evidence(
+            manifest=manifest,
+            metrics=json.loads((folder / METRICS).read_text(encoding="utf-8")),
+            predictions=_read_predictions(folder / PREDICTIONS, manifest.labels),
+            quarantined=tuple(_read_quarantine(folder / QUARANTINE)),
+            part_counts=Counter((row["label"], row["part"]) for row in _rows(folder / SPLIT)),
+        )
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise RunError(
+            f"the files of the run {folder} can't be read for its report ({type(error).__name__}: {error})",
+            "copy the whole run folder again, or train again",
+        ) from error
+
+
+def _read_predictions(path: Path, labels: tuple[str, ...]) -> Predictions:
+    rows = list(_rows(path))
+    index = {label: number for number, label in enumerate(labels)}
+    return Predictions(
+        files=tuple(row["file"] for row in rows),
+        labels=np.array([index[row["label"]] for row in rows], dtype=int),
+        predicted=np.array([index[row["predicted"]] for row in rows], dtype=int),
+        probabilities=np.array([[float(row[f"p:{label}"]) for label in labels] for row in rows]),
+    )
+
+
+def _read_quarantine(path: Path) -> Iterator[QuarantinedFile]:
+    for row in _rows(path):
+        yield QuarantinedFile(row["file"], row["reason"], int(row["bytes"]))
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    # A file's name need not be valid UTF-8; its odd bytes survive as lone surrogates, so that it can still be opened.
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        yield from csv.DictReader(file)

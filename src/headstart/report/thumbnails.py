@@ -1,0 +1,39 @@
+"""Small copies of the originals, to be embedded in the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path, PurePosixPath
+
+from headstart.errors import ImageError
+from headstart.images.decode import decode
+
+# Of the longer side, in pixels.
+SIDE = 160
+JPEG_QUALITY = 85
+
+
+def thumbnail(root: Path, file: str) -> str | None:
+    """An image as a data URI of a JPEG no larger than 160 × 160 pixels; None where the original is gone or damaged.
+
+    Args:
+        root: the data's folder.
+        file: the image's path relative to it, with slashes; one that leads out of it counts as gone.
+    """
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts:
+        return None
+    try:
+        return _encode((root / path).read_bytes())
+    except (OSError, ValueError, ImageError):  # ValueError: a name that no file can have
+        return None
+
+
+def _encode(data: bytes) -> str:
+    image = decode(data, smallest=(SIDE, SIDE))
+    image.thumbnail((SIDE, SIDE))
+    image.info.clear()  # a camera's comments are nobody's business in a report that is passed on
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

@@ -1,0 +1,169 @@
+"""A trained classifier, loaded from its run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headstart.errors import EngineError, RunError, UsageError
+from headstart.evaluation.calibration import softmax
+from headstart.features.extract import render_all
+from headstart.images.spec import ImageSpec
+from headstart.run.records import METRICS, NETWORK, NETWORK_WEIGHTS, REPORT, WEIGHTS, Manifest, read_manifest, sha256_of
+
+if TYPE_CHECKING:
+    import keras
+
+    from headstart.features.openvino import OpenVINOEngine
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run says of one image.
+
+    Attributes:
+        source: the file's path, or the number of the image among those given.
+        probabilities: calibrated, by label, the most probable first; empty where there is an error.
+        error: why the image couldn't be read; None if it could.
+    """
+
+    source: str
+    probabilities: dict[str, float]
+    error: str | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The most probable class."""
+        return next(iter(self.probabilities), None)
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability of that class."""
+        return next(iter(self.probabilities.values()), None)
+
+
+class Run:
+    """A trained classifier, loaded from its folder.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it is and how it came about.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._engine: OpenVINOEngine[Any] | None = None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Run:
+        """The run in a folder.
+
+        Raises:
+            UsageError: there is no such folder.
+            RunError: it isn't a run, is of another format, or its files aren't those that were written.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UsageError(f"there is no run folder {folder}", "give a folder that `headstart train` wrote")
+        manifest = read_manifest(folder)
+        for name in (NETWORK, NETWORK_WEIGHTS):
+            _verify(folder / name, manifest.files.get(name))
+        return cls(folder, manifest)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the network's outputs."""
+        return self.manifest.labels
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What metrics.json says."""
+        metrics: dict[str, Any] = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
+        return metrics
+
+    @property
+    def report(self) -> Path:
+        """The report's path."""
+        return self.folder / REPORT
+
+    def predict(
+        self, images: Sequence[str | Path], advance: Callable[[int], None] = lambda count: None
+    ) -> list[Prediction]:
+        """Calibrated predictions for image files, in their order; unreadable ones say why.
+
+        Args:
+            images: paths.
+            advance: called with the number of images done since the last call.
+        """
+        paths = [Path(image) for image in images]
+        found = dict(self._as_they_come(paths, advance))
+        return [found[number] for number in range(len(paths))]
+
+    def predict_arrays(self, inputs: np.ndarray) -> np.ndarray:
+        """Logits of network inputs.
+
+        Args:
+            inputs: as the image spec makes them, float32, shape (images, height, width, 3).
+
+        Returns:
+            float32, shape (images, classes); softmax of these divided by the manifest's temperature is calibrated.
+        """
+        return self._load_engine(many=len(inputs) > 1).run(inputs)
+
+    def to_keras(self) -> keras.Model:
+        """The classifier as a Keras model from network inputs to logits. Needs Keras and TensorFlow.
+
+        Raises:
+            RunError: the weights aren't those that were written.
+        """
+        from headstart.catalog import get_base
+        from headstart.catalog.base import assign
+        from headstart.learn.heads import attach_linear_head
+        from safetensors.numpy import load_file
+
+        _verify(self.folder / WEIGHTS, self.manifest.files.get(WEIGHTS))
+        model = attach_linear_head(get_base(self.manifest.base.name).architecture(), len(self.labels))
+        assign(model, load_file(self.folder / WEIGHTS))
+        return model
+
+    def _as_they_come(self, paths: list[Path], advance: Callable[[int], None]) -> Iterator[tuple[int, Prediction]]:
+        """Each image's number and prediction, in whatever order they get done."""
+        spec = ImageSpec.from_dict(self.manifest.image_spec)
+        failures: list[tuple[int, Prediction]] = []
+
+        def inputs() -> Iterator[tuple[int, np.ndarray]]:
+            for number, (path, rendered) in enumerate(render_all(paths, spec, advance)):
+                if isinstance(rendered, str):
+                    failures.append((number, Prediction(str(path), {}, rendered)))
+                else:
+                    yield number, rendered
+
+        for number, logits in self._load_engine(many=len(paths) > 1).stream(inputs()):
+            yield number, Prediction(str(paths[number]), self._probabilities(logits))
+        yield from failures
+
+    def _probabilities(self, logits: np.ndarray) -> dict[str, float]:
+        values = softmax(logits[None], self.manifest.temperature)[0]
+        return {self.labels[index]: float(values[index]) for index in np.argsort(-values, kind="stable")}
+
+    def _load_engine(self, *, many: bool) -> OpenVINOEngine[Any]:
+        from headstart.features.openvino import OpenVINOEngine
+
+        if self._engine is None:
+            try:
+                self._engine = OpenVINOEngine(self.folder / NETWORK, hint="throughput" if many else "latency")
+            except EngineError as error:
+                raise RunError(f"the network of {self.folder} can't be loaded", "train again") from error
+        return self._engine
+
+
+def _verify(path: Path, expected: str | None) -> None:
+    if not path.is_file() or expected != sha256_of(path):
+        state = "is missing" if not path.is_file() else "isn't the file that was written: its sha256 differs"
+        raise RunError(f"{path} {state}", "copy the whole run folder again, or train again")

@@ -1,0 +1,116 @@
+"""What a run folder holds: its files' names, and its manifest as records that are validated when they are read."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from headstart.errors import RunError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+METRICS = "metrics.json"
+PREDICTIONS = "predictions.csv"
+QUARANTINE = "quarantine.csv"
+SPLIT = "split.csv"
+WEIGHTS = "weights.safetensors"
+NETWORK = "network.xml"
+NETWORK_WEIGHTS = "network.bin"
+REPORT = "report.html"
+CARD = "README.md"
+
+
+class _Record(BaseModel):
+    """Read strictly: a field too many or of another type is an error, not a surprise later on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BaseRecord(_Record):
+    """Which base the run stands on."""
+
+    name: str
+    revision: int
+    weights: str = Field(description="what identifies the pretrained numbers")
+    licence: str
+    reference: str
+    parameters: int
+
+
+class Choice(_Record):
+    """Something that was decided for the user, and why."""
+
+    what: str
+    value: str
+    reason: str
+
+
+class DataRecord(_Record):
+    """The images that the run was made from."""
+
+    root: str
+    fingerprint: str = Field(description="sha256 over the sha256 of every usable image, with its label")
+    images: dict[str, int] = Field(description="usable images a class")
+    quarantined: int
+    duplicates: int
+
+
+class SplitRecord(_Record):
+    """How the images were divided; split.csv has each one's part."""
+
+    origin: str
+    seed: int
+    images: dict[str, int]
+
+
+class Manifest(_Record):
+    """manifest.json: what the run is and how it came about."""
+
+    format: int = FORMAT
+    headstart: str
+    created: str = Field(description="UTC, ISO 8601")
+    command: str = Field(description="makes the run again")
+    base: BaseRecord
+    image_spec: dict[str, Any]
+    labels: tuple[str, ...]
+    temperature: float
+    chosen: str = Field(description='"probe" or "finetune"')
+    choices: tuple[Choice, ...]
+    data: DataRecord
+    split: SplitRecord
+    packages: dict[str, str]
+    files: dict[str, str] = Field(default={}, description="sha256 of every other file in the folder")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a run folder.
+
+    Raises:
+        RunError: there is none, it isn't one, or it is of another format.
+    """
+    mend = "give a folder that `headstart train` wrote"
+    try:
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{folder} isn't a run: it has no readable {MANIFEST}", mend) from error
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise RunError(f"{folder / MANIFEST} isn't a manifest: {where}: {first['msg']}", mend) from error
+    if manifest.format != FORMAT:
+        raise RunError(
+            f"{folder} is a run of format {manifest.format}; this Headstart reads format {FORMAT}",
+            "train again, or use the Headstart that made it",
+        )
+    return manifest
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

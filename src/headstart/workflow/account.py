@@ -1,0 +1,141 @@
+"""The account that a training run gives of itself: its metrics, its tables and its manifest."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from headstart.data.scan import PARTS
+from headstart.evaluation.metrics import class_scores, confidence_intervals, confusion_matrix, score
+from headstart.learn.probe import Probe
+from headstart.run import (
+    PREDICTIONS,
+    QUARANTINE,
+    SPLIT,
+    BaseRecord,
+    DataRecord,
+    Manifest,
+    RunDraft,
+    SplitRecord,
+)
+from headstart.workflow.classifiers import FinetunedClassifier
+from headstart.workflow.images import Images
+from headstart.workflow.outcome import Outcome
+from headstart.workflow.session import Session
+
+PACKAGES = ("headstart", "keras", "numpy", "openvino", "pillow", "scikit-learn", "tensorflow")
+
+
+def test_metrics(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], seed: int) -> dict[str, Any]:
+    """Every measure on the test part, with intervals, the confusion matrix and each class's scores."""
+    intervals = confidence_intervals(probabilities, labels, seed)
+    scores = zip(classes, class_scores(probabilities, labels), strict=True)
+    return {
+        "n": len(labels),
+        **score(probabilities, labels),
+        **{f"{name}_ci95": list(interval) for name, interval in intervals.items()},
+        "per_class": {label: asdict(found) for label, found in scores},
+        "confusion": confusion_matrix(probabilities, labels).tolist(),
+    }
+
+
+def run_metrics(session: Session, probe: Probe, outcome: Outcome, test: dict[str, Any]) -> dict[str, Any]:
+    """All of metrics.json."""
+    comparison = outcome.decision.comparison
+    return {
+        "chosen": outcome.decision.chosen,
+        "test": test,
+        "probe": {**outcome.probe.candidate.scores(), "strength": probe.strength, "folds": probe.folds},
+        "finetune": outcome.tuned and _finetune_metrics(outcome.tuned),
+        "comparison": comparison and asdict(comparison),
+        "seconds": _seconds(session),
+        "features": {"computed": session.computed, "reused": session.reused},
+    }
+
+
+def _finetune_metrics(tuned: FinetunedClassifier) -> dict[str, Any]:
+    return {
+        **tuned.candidate.scores(),
+        "cut": tuned.recipe.cut,
+        "views": len(tuned.recipe.views),
+        "best_epoch": tuned.result.best_epoch,
+        "history": [asdict(epoch) for epoch in tuned.result.history],
+    }
+
+
+def _seconds(session: Session) -> dict[str, float]:
+    """Wall time a stage and in all; "decode" is the time of the threads that decode beside the engine, added up."""
+    spent = dict.fromkeys(("features", "probe", "finetune", "evaluate"), 0.0) | session.watch.seconds
+    spent |= {"decode": session.decode_seconds, "total": session.watch.total()}
+    return {stage: round(seconds, 3) for stage, seconds in spent.items()}
+
+
+def write_tables(draft: RunDraft, images: Images, probabilities: np.ndarray) -> None:
+    """Write what was said of each test image, where each image went, and what was left out."""
+    columns = ("file", "label", "predicted", "confidence", *(f"p:{label}" for label in images.classes))
+    draft.write_table(PREDICTIONS, columns, _prediction_rows(images, probabilities))
+    audit = images.audit
+    places = zip(audit.samples, audit.digests, images.split.parts, strict=True)
+    split_rows = ((images.relative(sample.path), digest, sample.label, part) for sample, digest, part in places)
+    draft.write_table(SPLIT, ("file", "sha256", "label", "part"), split_rows)
+    left_out = ((images.relative(found.path), found.reason, found.byte_size) for found in audit.quarantined)
+    draft.write_table(QUARANTINE, ("file", "reason", "bytes"), left_out)
+
+
+def _prediction_rows(images: Images, probabilities: np.ndarray) -> Iterator[tuple[str, ...]]:
+    labels = images.part("test").labels
+    for path, true, row in zip(images.paths("test"), labels, probabilities, strict=True):
+        answer = images.classes[row.argmax()]
+        yield (images.relative(path), images.classes[true], answer, f"{row.max():.6f}", *(f"{p:.6f}" for p in row))
+
+
+def make_manifest(session: Session, images: Images, outcome: Outcome, command: str) -> Manifest:
+    """The manifest, but for the files' sums, which are added when the run is published."""
+    base = session.features.base
+    return Manifest(
+        headstart=version("headstart"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+        base=BaseRecord(
+            name=base.name,
+            revision=base.revision,
+            weights=base.weights.identity,
+            licence=base.licence,
+            reference=base.reference,
+            parameters=base.parameters,
+        ),
+        image_spec=base.spec.as_dict(),
+        labels=images.classes,
+        temperature=outcome.chosen.candidate.temperature,
+        chosen=outcome.decision.chosen,
+        choices=tuple(session.choices),
+        data=_data_record(images),
+        split=SplitRecord(origin=images.split.origin, seed=session.seed, images=_counts(images)),
+        packages=_packages(),
+    )
+
+
+def _data_record(images: Images) -> DataRecord:
+    labels = [sample.label for sample in images.audit.samples]
+    return DataRecord(
+        root=str(images.dataset.root.absolute()),
+        fingerprint=images.fingerprint,
+        images={label: labels.count(label) for label in images.classes},
+        quarantined=len(images.audit.quarantined),
+        duplicates=images.audit.duplicates,
+    )
+
+
+def _counts(images: Images) -> dict[str, int]:
+    counts: Mapping[Any, int] = images.split.counts()
+    return {part: counts[part] for part in PARTS}
+
+
+def _packages() -> dict[str, str]:
+    return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}

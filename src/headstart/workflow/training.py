@@ -1,0 +1,189 @@
+"""Training: features, audit, split, probe, fine-tune, decide, evaluate, write."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from headstart.catalog import DEFAULT_BASE, get_base
+from headstart.catalog.base import Base
+from headstart.data.audit import audit
+from headstart.data.scan import Dataset, scan
+from headstart.data.split import split
+from headstart.errors import EngineError, ImageError, UnknownNameError
+from headstart.evaluation.calibration import softmax
+from headstart.features.extract import FeatureSet, read_file
+from headstart.features.openvino import PRECISIONS, OpenVINOEngine, Precision, choose_precision
+from headstart.features.store import Store, default_folder
+from headstart.images.spec import ImageSpec
+from headstart.images.views import PLAIN
+from headstart.learn.base_features import BaseFeatures
+from headstart.learn.decide import decide
+from headstart.learn.probe import Probe, fit_probe, most_fits
+from headstart.progress import Display, Stopwatch
+from headstart.report import write_card, write_report
+from headstart.run import METRICS, NETWORK, WEIGHTS, Run, RunDraft
+from headstart.workflow.account import make_manifest, run_metrics, test_metrics, write_tables
+from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
+from headstart.workflow.images import Images
+from headstart.workflow.outcome import Outcome
+from headstart.workflow.session import Session
+from headstart.workflow.tuning import Untuned, tune
+
+# Images that bf16 is tried on before it is trusted, and that the finished network is checked on.
+SAMPLE = 8
+# A probability may differ by so much between the network that is written and the one that was evaluated.
+TOLERANCE = 0.02
+
+
+def train(
+    data: str | Path,
+    out: str | Path,
+    *,
+    base: str = DEFAULT_BASE,
+    finetune: bool = True,
+    precision: str = "auto",
+    seed: int = 0,
+    cache: str | Path | None = None,
+    display: Display | None = None,
+) -> Run:
+    """Turn a folder of labelled images into a classifier with an honest account of how good it is.
+
+    Args:
+        data: a folder with one subfolder of images per class, or with folders train, validation and test that have.
+        out: the run folder to make.
+        base: the pretrained network to build on; `headstart.bases()` lists them.
+        finetune: whether to try fine-tuning after the probe.
+        precision: of the frozen part, "f32", "bf16", or "auto": bf16 where the CPU has it and the images allow it.
+        seed: another seed is another split of the images.
+        cache: where features are kept; by default $HEADSTART_CACHE or the user's cache folder.
+        display: shows the progress, such as ``headstart.progress.RichDisplay(sys.stderr)``; by default nothing does.
+
+    Returns:
+        The run. Its folder is complete, or not there at all.
+
+    Raises:
+        UsageError: the folder of images isn't there, `out` is, or a name isn't known.
+        DataError: the images can't be learned from.
+        WeightsError: the base's weights aren't here.
+        StoreError: features can't be kept.
+        RunError: the run can't be written.
+    """
+    draft = RunDraft(Path(out))
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    chosen_base = get_base(base)
+    chosen_base.weights.require()
+    dataset = scan(Path(data))
+    with Store(Path(cache) if cache else default_folder()) as store:
+        session = Session(BaseFeatures(chosen_base, store), store, seed, Stopwatch(display))
+        pooled = _prepare(session, dataset, precision)
+        images = _audit_and_divide(session, dataset, pooled)
+        probe = _fit_probe(session, images, pooled)
+        tuned = tune(session, images, pooled, probe) if finetune else Untuned("fine-tuning was switched off")
+        outcome = _decide(session, ProbeClassifier(session, images, pooled, probe), tuned)
+        options = {"base": base, "precision": precision, "seed": seed}
+        with draft:
+            return _finish(session, draft, images, probe, outcome, _command(data, out, options, finetune=finetune))
+
+
+def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
+    """The pooled features of the base, in the precision that was asked for or that proves sound."""
+    base = session.features.base
+    session.choose("base", base.name, f"{base.parameters / 1e6:.1f} M parameters, ImageNet top-1 {_top1(base)}")
+    with session.watch.stage("prepare", "Preparing the base", total=None, unit="steps"):
+        network = session.features.pooled_network
+        if precision == "auto":
+            taken, reason = choose_precision(network, _first_inputs(dataset, base.spec))
+        else:
+            taken, reason = cast(Precision, precision), "as asked"
+        session.choose("precision", taken, reason)
+        return session.features.pooled(taken)
+
+
+def _first_inputs(dataset: Dataset, spec: ImageSpec) -> np.ndarray:
+    """Network inputs of the first readable images."""
+    inputs: list[np.ndarray] = []
+    for sample in dataset.samples:
+        with suppress(ImageError):
+            inputs.append(spec.render(read_file(sample.path))[0])
+        if len(inputs) == SAMPLE:
+            break
+    return np.stack(inputs) if inputs else np.zeros((1, spec.height, spec.width, 3), np.float32)
+
+
+def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet) -> Images:
+    paths = [sample.path for sample in dataset.samples]
+    extraction = session.extract("features", "Computing features", paths, pooled)
+    audited = audit(dataset, extraction.digests, extraction.unreadable)
+    division = split(audited.samples, audited.digests, session.seed)
+    counts = ", ".join(f"{count:,} {part}" for part, count in division.counts().items())
+    session.choose("split", counts, division.origin)
+    return Images(dataset, audited, division)
+
+
+def _fit_probe(session: Session, images: Images, pooled: FeatureSet) -> Probe:
+    train = images.part("train")
+    with session.watch.stage("probe", "Fitting the probe", most_fits(train.labels), unit="fits") as advance:
+        features = pooled.load([(digest, PLAIN) for digest in train.digests])
+        probe = fit_probe(features, train.labels, len(images.classes), session.seed, advance)
+    how = f"smallest log loss in {probe.folds}-fold cross-validation" if probe.folds else "too few images to choose"
+    session.choose("probe strength", f"{probe.strength:g}", how)
+    return probe
+
+
+def _decide(session: Session, probe: ProbeClassifier, tuned: FinetunedClassifier | Untuned) -> Outcome:
+    if isinstance(tuned, Untuned):
+        outcome = Outcome(probe, None, decide(probe.candidate, None, tuned.reason, session.seed))
+    else:
+        outcome = Outcome(probe, tuned, decide(probe.candidate, tuned.candidate, "", session.seed))
+    session.choose("classifier", outcome.decision.chosen, outcome.decision.reason)
+    return outcome
+
+
+def _finish(session: Session, draft: RunDraft, images: Images, probe: Probe, outcome: Outcome, command: str) -> Run:
+    """Write the network, measure it on the test part, and write down everything else."""
+    chosen = outcome.chosen
+    network = draft.folder / NETWORK
+    labels = images.part("test").labels
+    with session.watch.stage("evaluate", "Evaluating", total=len(labels)) as advance, draft.writing():
+        chosen.write_network(network)
+        logits = chosen.test_logits(network, images, advance)
+        temperature = chosen.candidate.temperature
+        probabilities = softmax(logits, temperature)
+        _check_network(network, images, session.features.base.spec, logits, temperature)
+        test = test_metrics(probabilities, labels, images.classes, session.seed)
+    draft.write_weights(WEIGHTS, chosen.arrays())
+    write_tables(draft, images, probabilities)
+    draft.write_json(METRICS, run_metrics(session, probe, outcome, test))
+    manifest = make_manifest(session, images, outcome, command)
+    with session.watch.stage("report", "Writing the report", total=None, unit="files"), draft.writing():
+        write_card(draft.folder, manifest)
+        write_report(draft.folder, manifest)
+    return draft.publish(manifest)
+
+
+def _check_network(network: Path, images: Images, spec: ImageSpec, logits: np.ndarray, temperature: float) -> None:
+    """The network that is written must say what was evaluated, from the files' bytes on."""
+    inputs = np.stack([spec.render(read_file(path))[0] for path in images.paths("test")[:SAMPLE]])
+    written = softmax(OpenVINOEngine[int](network, hint="latency").run(inputs), temperature)
+    gap = float(np.abs(written - softmax(logits[: len(inputs)], temperature)).max())
+    if gap > TOLERANCE:
+        raise EngineError(
+            f"the network that was written differs from the one that was evaluated by up to {gap:.3f} in probability",
+            "train again with --precision f32; if it recurs, please report it",
+        )
+
+
+def _top1(base: Base) -> str:
+    return "none: it is untrained" if base.imagenet_top1 is None else f"{base.imagenet_top1:.1%}"
+
+
+def _command(data: str | Path, out: str | Path, options: dict[str, object], *, finetune: bool) -> str:
+    words = ["headstart", "train", str(data), "--out", str(out)]
+    words += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return shlex.join(words if finetune else [*words, "--no-finetune"])

@@ -1,0 +1,107 @@
+"""Fine-tuning inside a training run: what it would cost, which views it may use, and the features that it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headstart.evaluation.metrics import accuracy
+from headstart.features.boundary import Cut, find_cuts, multiplications, suffix
+from headstart.features.extract import FeatureSet
+from headstart.images.views import PLAIN, View, make_views
+from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation
+from headstart.learn.finetune import Recipe, finetune
+from headstart.learn.probe import Probe
+from headstart.workflow.classifiers import FinetunedClassifier
+from headstart.workflow.images import Images
+from headstart.workflow.session import Session
+
+# With fewer training images a class than this, fine-tuning gains at most a point over the probe and often loses some.
+FEWEST_IMAGES_A_CLASS = 50
+VIEWS = 4
+EPOCHS = 12
+# Features at the cut may take so much of the store's budget, so that those of other runs aren't all driven out.
+SHARE_OF_STORE = 0.5
+BYTES_A_NUMBER = 2
+# A training step runs forward, and backward once for the inputs and once for the weights.
+BACKWARD_TOO = 3
+# Some tens of seconds on two cores.
+MOST_MULTIPLICATIONS = 3e12
+
+
+@dataclass(frozen=True)
+class Untuned:
+    """Fine-tuning wasn't tried, and why."""
+
+    reason: str
+
+
+def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> FinetunedClassifier | Untuned:
+    """Fine-tune the top of the base, if there are images enough.
+
+    Args:
+        session: the training run.
+        images: audited and divided.
+        pooled: what the probe was fitted on.
+        probe: where fine-tuning starts from.
+    """
+    train, validation = images.part("train"), images.part("validation")
+    a_class = len(train.digests) / len(images.classes)
+    if a_class < FEWEST_IMAGES_A_CLASS:
+        return Untuned(
+            f"with {a_class:.0f} training images a class, fewer than {FEWEST_IMAGES_A_CLASS}, fine-tuning isn't tried"
+        )
+    with session.watch.stage("prepare", "Loading the base into Keras", total=None, unit="steps"):
+        cut = _choose_cut(session, images)
+        features = session.features.at(cut.layer, pooled.precision)
+    augmentation = _choose_augmentation(session, images, pooled, probe)
+    recipe = Recipe(cut.layer, _affordable_views(session, images, cut, augmentation), EPOCHS, seed=session.seed)
+    session.extract("features", "Features of views", images.paths("train"), features, recipe.views)
+    session.extract("features", "Features to validate", images.paths("validation"), features)
+    steps = recipe.epochs * (len(train.digests) // recipe.batch_size) * recipe.batch_size
+    with session.watch.stage("finetune", "Fine-tuning", total=steps) as advance:
+        result = finetune(session.features.model, recipe, features, probe, train, validation, advance)
+    return FinetunedClassifier(recipe, result, images, session.features.base.spec)
+
+
+def _choose_cut(session: Session, images: Images) -> Cut:
+    """The deepest stage whose training fits the effort; where none does, the shallowest."""
+    model = session.features.model
+    cuts = {cut.layer: cut for cut in find_cuts(model)}
+    passes = EPOCHS * len(images.part("train").digests)
+    stages = session.features.base.stages[:-1]
+    effort = {stage: BACKWARD_TOO * passes * multiplications(suffix(model, stage)) for stage in stages}
+    affordable = [stage for stage in stages if effort[stage] <= MOST_MULTIPLICATIONS]
+    chosen = affordable[0] if affordable else stages[-1]
+    session.choose(
+        "fine-tuning from",
+        f"above {chosen}",
+        f"{EPOCHS} epochs of it take {effort[chosen] / 1e12:.1f} of at most {MOST_MULTIPLICATIONS / 1e12:.0f} tera-"
+        "multiplications, some tens of seconds; a deeper cut would take more",
+    )
+    return cuts[chosen]
+
+
+def _choose_augmentation(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> Augmentation:
+    """Which views still show their class, asked of the probe on validation images."""
+    validation = images.part("validation")
+    paths, digests = images.paths("validation")[:MOST_IMAGES], validation.digests[:MOST_IMAGES]
+    labels = validation.labels[:MOST_IMAGES]
+
+    def accuracy_of(view: View) -> float:
+        if view != PLAIN:
+            session.extract("features", "Trying a view", paths, pooled, (view,))
+        return accuracy(probe.logits(pooled.load([(digest, view) for digest in digests])), labels)
+
+    return choose_augmentation(accuracy_of(PLAIN), accuracy_of)
+
+
+def _affordable_views(session: Session, images: Images, cut: Cut, augmentation: Augmentation) -> tuple[View, ...]:
+    """As many views as the preset has, the recipe wants and the store has room for."""
+    one_view = len(images.part("train").digests) * cut.size * BYTES_A_NUMBER
+    room = int(session.store.budget_bytes * SHARE_OF_STORE / max(one_view, 1))
+    views = make_views(augmentation.preset, max(1, min(VIEWS, room)), session.seed)
+    reason = augmentation.reason
+    if room < VIEWS:
+        reason += f"; the store has room for {max(room, 1)} of {VIEWS} views"
+    session.choose("views", f"{len(views)}, {augmentation.preset}", reason)
+    return views

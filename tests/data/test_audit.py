@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from headstart.data.audit import Audit, audit
+from headstart.data.scan import scan
+from headstart.errors import DataError
+
+
+def audited(root: Path, contents: Mapping[str, str], unreadable: Mapping[str, str] | None = None) -> Audit:
+    """The audit of files with these contents, of which some are said to be no images."""
+    for path, content in contents.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    digests = {root / path: digest_of(content) for path, content in contents.items()}
+    return audit(scan(root), digests, {root / path: reason for path, reason in (unreadable or {}).items()})
+
+
+def digest_of(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def images(*folders: str, count: int = 3) -> dict[str, str]:
+    """Paths and contents of files, each like no other."""
+    paths = [f"{folder}/{number}.png" for folder in folders for number in range(count)]
+    return {path: path for path in paths}
+
+
+def names(result: Audit, root: Path) -> list[str]:
+    return [sample.path.relative_to(root).as_posix() for sample in result.samples]
+
+
+def left_out(result: Audit, root: Path) -> dict[str, str]:
+    return {entry.path.relative_to(root).as_posix(): entry.reason for entry in result.quarantined}
+
+
+def test_sound_images_all_stay_with_their_digests(tmp_path: Path) -> None:
+    contents = images("cat", "dog")
+    result = audited(tmp_path, contents)
+    assert names(result, tmp_path) == sorted(contents)
+    assert result.digests == tuple(digest_of(contents[name]) for name in names(result, tmp_path))
+    assert result.quarantined == ()
+    assert result.duplicates == 0
+
+
+def test_an_unreadable_file_is_quarantined_with_its_reason_and_size(tmp_path: Path) -> None:
+    contents = {**images("cat", "dog"), "dog/notes.txt": "twelve bytes"}
+    result = audited(tmp_path, contents, {"dog/notes.txt": "not an image"})
+    (entry,) = result.quarantined
+    assert (entry.path, entry.reason, entry.byte_size) == (tmp_path / "dog/notes.txt", "not an image", 12)
+    assert names(result, tmp_path) == sorted(images("cat", "dog"))
+    assert len(result.digests) == 6
+
+
+def test_a_file_that_has_gone_is_quarantined_at_no_bytes(tmp_path: Path) -> None:
+    contents = images("cat", "dog")
+    for path in contents:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(contents[path])
+    gone = tmp_path / "cat/gone.png"
+    gone.symlink_to(tmp_path / "nowhere")
+    digests = {tmp_path / path: digest_of(content) for path, content in contents.items()}
+    (entry,) = audit(scan(tmp_path), digests, {gone: "it could not be read"}).quarantined
+    assert (entry.path, entry.byte_size) == (gone, 0)
+
+
+def test_what_is_quarantined_is_listed_by_path(tmp_path: Path) -> None:
+    contents = images("cat", "dog", count=5)
+    result = audited(tmp_path, contents, {"dog/4.png": "z", "cat/3.png": "y", "dog/0.png": "x"})
+    assert list(left_out(result, tmp_path).items()) == [("cat/3.png", "y"), ("dog/0.png", "x"), ("dog/4.png", "z")]
+
+
+def test_the_same_image_under_two_labels_is_left_out_under_both(tmp_path: Path) -> None:
+    contents = {**images("cat", "dog"), "dog/twin.png": "same", "cat/twin.png": "same", "cat/again.png": "same"}
+    result = audited(tmp_path, contents)
+    reason = "the same image is labelled 'cat' and 'dog'"
+    assert left_out(result, tmp_path) == dict.fromkeys(["cat/again.png", "cat/twin.png", "dog/twin.png"], reason)
+    assert names(result, tmp_path) == sorted(images("cat", "dog"))
+
+
+def test_copies_within_a_class_stay_and_are_counted(tmp_path: Path) -> None:
+    contents = {**images("cat", "dog"), "cat/a.png": "same", "cat/b.png": "same", "cat/c.png": "same"}
+    result = audited(tmp_path, contents)
+    assert result.quarantined == ()
+    assert result.duplicates == 2
+    assert len(result.samples) == 9
+
+
+def test_a_copy_that_is_unreadable_contradicts_nobody(tmp_path: Path) -> None:
+    contents = {**images("cat", "dog"), "cat/bad.png": "same", "dog/bad.png": "same"}
+    result = audited(tmp_path, contents, {"cat/bad.png": "damaged", "dog/bad.png": "damaged"})
+    assert left_out(result, tmp_path) == {"cat/bad.png": "damaged", "dog/bad.png": "damaged"}
+
+
+@pytest.mark.parametrize(("earlier", "later"), [("train", "validation"), ("train", "test"), ("validation", "test")])
+def test_a_leak_stays_in_the_later_part_only(tmp_path: Path, earlier: str, later: str) -> None:
+    sound = images("train/cat", "train/dog", "validation/cat", "validation/dog", "test/cat", "test/dog")
+    contents = {**sound, f"{earlier}/cat/leak.png": "same", f"{later}/cat/leak.png": "same"}
+    result = audited(tmp_path, contents)
+    reason = f"the same image is in the {later} part, which it would give away"
+    assert left_out(result, tmp_path) == {f"{earlier}/cat/leak.png": reason}
+    assert f"{later}/cat/leak.png" in names(result, tmp_path)
+
+
+def test_an_image_in_all_three_parts_stays_in_the_test_part(tmp_path: Path) -> None:
+    sound = images("train/cat", "train/dog", "val/cat", "val/dog", "test/cat", "test/dog")
+    result = audited(tmp_path, {**sound, **dict.fromkeys(["train/cat/x", "val/cat/x", "test/cat/x"], "same")})
+    assert set(left_out(result, tmp_path)) == {"train/cat/x", "val/cat/x"}
+
+
+def test_copies_inside_a_given_part_are_no_leak(tmp_path: Path) -> None:
+    sound = images("train/cat", "train/dog", "test/cat", "test/dog")
+    result = audited(tmp_path, {**sound, "train/cat/x": "same", "train/cat/y": "same"})
+    assert result.quarantined == ()
+    assert result.duplicates == 1
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 usable image"), (2, "2 usable images")])
+def test_a_class_with_too_few_images_is_refused(tmp_path: Path, count: int, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        audited(tmp_path, {**images("dog"), **images("cat", count=count)})
+    assert str(caught.value) == (
+        f"class 'cat' has {said}; at least 3 are needed: one each to train, to validate and to test; "
+        "add images of it, or take the class's folder away"
+    )
+
+
+def test_unreadable_images_do_not_count(tmp_path: Path) -> None:
+    contents = images("dog", "cat", count=3)
+    with pytest.raises(DataError, match="class 'cat' has 2 usable images; at least 3 are needed"):
+        audited(tmp_path, contents, {"cat/0.png": "damaged"})
+
+
+def test_a_class_without_a_usable_image_is_refused_with_a_file_and_its_reason(tmp_path: Path) -> None:
+    contents = {**images("dog"), "cat/a.heic": "1", "cat/b.heic": "2"}
+    with pytest.raises(DataError) as caught:
+        audited(tmp_path, contents, {"cat/a.heic": "HEIC isn't read", "cat/b.heic": "HEIC isn't read"})
+    assert str(caught.value) == (
+        "no image of class 'cat' can be used: a.heic: HEIC isn't read; "
+        "mend these files, or take the class's folder away"
+    )
+
+
+def test_a_class_that_only_repeats_another_s_images_is_refused_with_the_reason(tmp_path: Path) -> None:
+    contents = {**images("cat", count=6), **{f"dog/{number}.png": f"cat/{number}.png" for number in range(3)}}
+    message = "no image of class 'dog' can be used: 0.png: the same image is labelled 'cat' and 'dog'"
+    with pytest.raises(DataError, match=re.escape(message)):
+        audited(tmp_path, contents)

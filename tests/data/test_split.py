@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import hashlib
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headstart.data.scan import PARTS, Part, Sample
+from headstart.data.split import SHARES, Split, split
+from headstart.errors import DataError
+
+# A class's images as (label, content); equal contents are copies of a file.
+Images = list[tuple[str, str]]
+
+
+def images(label: str, count: int, start: int = 0) -> Images:
+    return [(label, f"{label} {number}") for number in range(start, start + count)]
+
+
+def divided(found: Images, seed: int = 0, part: Part | None = None) -> Split:
+    samples = [Sample(Path(f"{label}/{number}.png"), label, part) for number, (label, _) in enumerate(found)]
+    return split(samples, digests_of(found), seed)
+
+
+def digests_of(found: Images) -> list[str]:
+    return [hashlib.sha256(content.encode()).hexdigest() for _, content in found]
+
+
+def place_of(found: Images, seed: int = 0) -> dict[str, Part]:
+    """The part of each content."""
+    return dict(zip((content for _, content in found), divided(found, seed).parts, strict=True))
+
+
+def test_shares_hold_within_each_class() -> None:
+    parts = divided(images("common", 4000) + images("rare", 1000)).parts
+    for own in (parts[:4000], parts[4000:]):
+        for part in PARTS:
+            assert own.count(part) / len(own) == pytest.approx(SHARES[part], abs=0.04)
+
+
+def test_shares_add_up_to_everything() -> None:
+    assert sum(SHARES.values()) == pytest.approx(1)
+    assert tuple(SHARES) == PARTS
+
+
+def test_every_class_is_in_every_part_however_few_images_it_has() -> None:
+    found = [image for number in range(60) for image in images(f"class {number}", 3 + number % 4)]
+    parts = divided(found).parts
+    present = {(label, part) for (label, _), part in zip(found, parts, strict=True)}
+    assert present == {(label, part) for label, _ in found for part in PARTS}
+
+
+def test_copies_of_a_file_share_a_side() -> None:
+    found = images("cat", 40) * 3 + images("dog", 5)
+    parts = divided(found).parts
+    assert parts[:40] == parts[40:80] == parts[80:120]
+
+
+def test_images_do_not_move_when_others_come() -> None:
+    old = images("cat", 300) + images("dog", 300)
+    before = place_of(old)
+    after = place_of(images("owl", 50) + images("cat", 90, start=300) + old)
+    assert {content: after[content] for content in before} == before
+
+
+def test_images_do_not_move_when_others_go() -> None:
+    whole = images("cat", 400) + images("dog", 400)
+    before, after = place_of(whole), place_of(whole[::2])
+    assert after == {content: before[content] for content in after}
+
+
+def test_another_seed_is_another_division() -> None:
+    found = images("cat", 200) + images("dog", 200)
+    one, other = place_of(found, seed=1), place_of(found, seed=2)
+    assert one == place_of(found, seed=1)
+    moved = sum(one[content] != other[content] for content in one)
+    assert 100 < moved < 300  # 48 % are expected to
+
+
+def test_a_drawn_split_says_so() -> None:
+    assert divided(images("cat", 9)).origin == "drawn from the images' content and the seed, within each class"
+
+
+def test_indices_and_counts_tell_the_parts_apart() -> None:
+    result = Split(("train", "test", "train", "validation"), origin="")
+    assert (result.indices("train"), result.indices("validation"), result.indices("test")) == ([0, 2], [3], [1])
+    assert result.counts() == {"train": 2, "validation": 1, "test": 1}
+
+
+def given_parts(**counts: int) -> tuple[list[Sample], list[str]]:
+    """Samples of two classes with so many images each in the given parts."""
+    rows = [
+        (label, part, f"{label} {part} {number}")
+        for label in ("cat", "dog")
+        for part, count in counts.items()
+        for number in range(count)
+    ]
+    samples = [Sample(Path(part, label, content), label, part) for label, part, content in rows]
+    return samples, [hashlib.sha256(content.encode()).hexdigest() for _, _, content in rows]
+
+
+def test_parts_that_were_given_are_kept() -> None:
+    samples, digests = given_parts(train=5, validation=2, test=3)
+    result = split(samples, digests, seed=0)
+    assert list(result.parts) == [sample.part for sample in samples]
+    assert result.origin == "as the folders give it"
+
+
+@pytest.mark.parametrize(("kept", "missing"), [("test", "validation"), ("validation", "test")])
+def test_a_missing_part_is_carved_from_the_training_folder(kept: Part, missing: Part) -> None:
+    samples, digests = given_parts(train=1000, **{kept: 5})
+    result = split(samples, digests, seed=0)
+    assert all((part == kept) == (sample.part == kept) for sample, part in zip(samples, result.parts, strict=True))
+    share = SHARES[missing] / (SHARES["train"] + SHARES[missing])
+    assert result.counts()[missing] / 2000 == pytest.approx(share, abs=0.03)
+    assert result.origin == f"as the folders give it; {missing} drawn from the training folder"
+    for label in ("cat", "dog"):
+        own = [part for sample, part in zip(samples, result.parts, strict=True) if sample.label == label]
+        assert set(own) == {"train", missing, kept}
+
+
+def test_a_training_folder_alone_gives_up_both_other_parts() -> None:
+    samples, digests = given_parts(train=6)
+    result = split(samples, digests, seed=0)
+    assert set(result.parts) == set(PARTS)
+    assert result.origin == "as the folders give it; validation and test drawn from the training folder"
+
+
+def test_too_few_different_images_are_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        divided(images("cat", 9) + images("dog", 2) * 5)
+    assert str(caught.value) == (
+        "class 'dog' has 2 different images, but 3 parts need one each; add images of it; copies of a file count once"
+    )
+
+
+def test_two_images_are_enough_where_only_validation_is_missing() -> None:
+    samples, digests = given_parts(train=2, test=1)
+    assert split(samples, digests, seed=0).counts() == {"train": 2, "validation": 2, "test": 2}
+
+
+def test_one_training_image_is_too_few_where_validation_is_missing() -> None:
+    samples, digests = given_parts(train=1, test=5)
+    with pytest.raises(DataError, match="class 'cat' has 1 different images, but 2 parts need one each"):
+        split(samples, digests, seed=0)
+
+
+@given(
+    sizes=st.lists(st.integers(3, 30), min_size=2, max_size=5),
+    copies=st.integers(0, 10),
+    seed=st.integers(0, 2**32),
+    shuffle=st.randoms(use_true_random=False),
+)
+def test_any_split_fills_every_part_and_depends_on_content_and_seed_alone(
+    sizes: list[int], copies: int, seed: int, shuffle: random.Random
+) -> None:
+    found = [image for number, size in enumerate(sizes) for image in images(f"class {number}", size)]
+    found += shuffle.choices(found, k=copies)
+    parts = divided(found, seed).parts
+    for label in {label for label, _ in found}:
+        assert {part for (own, _), part in zip(found, parts, strict=True) if own == label} == set(PARTS)
+    sides = {(content, part) for (_, content), part in zip(found, parts, strict=True)}
+    assert len(sides) == len({content for _, content in found})
+    shuffled = shuffle.sample(found, len(found))
+    assert place_of(shuffled, seed) == place_of(found, seed)

