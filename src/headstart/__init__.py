@@ -1,10 +1,10 @@
 """Transfer learning for image classification that never computes the frozen part twice.
 
-    import headstart as hs
+import headstart as hs
 
-    run = hs.train("photos", "run")
-    print(run.metrics["test"]["accuracy"], run.report)
-    print(run.predict(["new-photo.jpg"]))
+run = hs.train("photos", "run")
+print(run.metrics["test"]["accuracy"], run.report)
+print(run.predict(["new-photo.jpg"]))
 """
 
 from __future__ import annotations

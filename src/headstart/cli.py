@@ -16,6 +16,7 @@ import typer
 from headstart.errors import HeadstartError, UsageError
 
 if TYPE_CHECKING:
+    from headstart.catalog.base import Base
     from headstart.run import Prediction, Run
 
 INTERRUPTED = 130
@@ -50,7 +51,7 @@ FinetuneOption = Annotated[
 
 @app.callback()
 def root() -> None:
-    """Transfer learning for image classification that never computes the frozen part twice.
+    r"""Transfer learning for image classification that never computes the frozen part twice.
 
     \b
     headstart train photos/ --out run
@@ -69,7 +70,7 @@ def train(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn a folder of labelled images into a classifier with an honest account of how good it is.
+    r"""Turn a folder of labelled images into a classifier with an honest account of how good it is.
 
     DATA has one subfolder per class, or folders train, validation and test that do.
 
@@ -93,7 +94,7 @@ def demo(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train on 2,624 real images of solar cells, to see what comes out.
+    r"""Train on 2,624 real images of solar cells, to see what comes out.
 
     \b
     headstart demo
@@ -115,7 +116,7 @@ def predict(
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="How many classes to show an image.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what images show, with calibrated probabilities. Unreadable files are reported, and the rest goes on.
+    r"""Say what images show, with calibrated probabilities. Unreadable files are reported, and the rest goes on.
 
     \b
     headstart predict run new-photo.jpg more-photos/ --top 3
@@ -135,47 +136,36 @@ def predict(
 
 @app.command()
 def bases(as_json: JsonOption = False) -> None:
-    """List the pretrained bases: size, input, published accuracy, licence, and whether their weights are here.
+    r"""List the pretrained bases: size, input, published accuracy, licence, and whether their weights are here.
 
     \b
     headstart bases
     """
     from headstart.catalog import bases as all_bases
 
-    rows = [
-        {
-            "name": base.name,
-            "parameters": base.parameters,
-            "input": f"{base.spec.width}×{base.spec.height}",
-            "imagenet_top1": base.imagenet_top1,
-            "licence": base.licence,
-            "weights_here": base.weights.is_here(),
-            "install": base.weights.install_command,
-        }
-        for base in all_bases()
-    ]
+    found = all_bases()
     if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json.dumps([_base_as_dict(base) for base in found], indent=2, ensure_ascii=False))
         return
     _print_table(
         ("base", "parameters", "input", "ImageNet top-1", "licence", "weights"),
         [
             (
-                row["name"],
-                f"{row['parameters'] / 1e6:.1f} M",
-                row["input"],
-                f"{row['imagenet_top1']:.1%}",
-                row["licence"],
-                "here" if row["weights_here"] else row["install"],
+                base.name,
+                f"{base.parameters / 1e6:.1f} M",
+                f"{base.spec.width}×{base.spec.height}",
+                f"{base.imagenet_top1:.1%}",
+                base.licence,
+                "here" if base.weights.is_here() else base.weights.install_command,
             )
-            for row in rows
+            for base in found
         ],
     )
 
 
 @cache_app.command()
 def info(cache: CacheOption = None, as_json: JsonOption = False) -> None:
-    """Say how much the store of features holds.
+    r"""Say how much the store of features holds.
 
     \b
     headstart cache info
@@ -191,7 +181,9 @@ def info(cache: CacheOption = None, as_json: JsonOption = False) -> None:
         }
         print(json.dumps(fields, indent=2))
         return
-    print(f"{found.path}: {found.values:,} features, {_megabytes(found.file_bytes)} of {_megabytes(found.budget_bytes)}")
+    print(
+        f"{found.path}: {found.values:,} features, {_megabytes(found.file_bytes)} of {_megabytes(found.budget_bytes)}"
+    )
 
 
 @cache_app.command()
@@ -200,7 +192,7 @@ def prune(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove the features that were used longest ago, until the rest fits.
+    r"""Remove the features that were used longest ago, until the rest fits.
 
     \b
     headstart cache prune --keep-mb 500
@@ -221,7 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"headstart: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("headstart: interrupted; what was computed is kept, so starting again goes on from there", file=sys.stderr)
+        print(
+            "headstart: interrupted; what was computed is kept, so starting again goes on from there", file=sys.stderr
+        )
         sys.exit(INTERRUPTED)
 
 
@@ -245,7 +239,8 @@ def _expand(images: Sequence[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for image in images:
         path = Path(image)
-        matches = [path] if path.exists() else [Path(match) for match in sorted(glob(image, recursive=True))]
+        # Path.glob refuses absolute patterns, and people write those.
+        matches = [path] if path.exists() else [Path(match) for match in sorted(glob(image, recursive=True))]  # noqa: PTH207
         if not matches:
             raise UsageError(f"there is no file, folder or match for {image!r}", "check the spelling")
         for match in matches:
@@ -260,6 +255,19 @@ def _with_bar(title: str, paths: list[Path], run: Run) -> list[Prediction]:
     many = len(paths) > 32
     with _display().stage(title, len(paths), "images") if many else nullcontext(lambda count: None) as advance:
         return run.predict(paths, advance)
+
+
+def _base_as_dict(base: Base) -> dict[str, Any]:
+    return {
+        "name": base.name,
+        "parameters": base.parameters,
+        "input": [base.spec.height, base.spec.width],
+        "imagenet_top1": base.imagenet_top1,
+        "licence": base.licence,
+        "reference": base.reference,
+        "weights_here": base.weights.is_here(),
+        "install": base.weights.install_command,
+    }
 
 
 def _as_dict(prediction: Prediction, top: int) -> dict[str, Any]:
@@ -279,7 +287,7 @@ def _print_predictions(predictions: Sequence[Prediction], top: int) -> None:
     for prediction in predictions:
         best = list(prediction.probabilities.items())[:top]
         answer = ", ".join(f"{label} {probability:.1%}" for label, probability in best)
-        rows.append((prediction.source, prediction.error and f"can't be read: {prediction.error}" or answer))
+        rows.append((prediction.source, (prediction.error and f"can't be read: {prediction.error}") or answer))
     _print_table(("file", "prediction"), rows)
 
 

@@ -1,6 +1,6 @@
 """Real images to try Headstart on: electroluminescence photographs of solar cells (Deitsch et al. 2019).
 
-The data set is licensed CC BY-NC-SA 4.0 and comes with the package ``elpv-dataset``; nothing of it is part of Headstart.
+The data set is licensed CC BY-NC-SA 4.0 and comes with the package ``elpv-dataset``. Nothing of it is part of Headstart.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def lay_out(root: Path) -> None:
                 link.unlink(missing_ok=True)  # a link to where the package used to be
                 link.symlink_to(source / name)
     except OSError as error:
-        raise UsageError(f"the images can't be laid out in {root} ({error.strerror})", "name --out elsewhere") from error
+        raise UsageError(
+            f"the images can't be laid out in {root} ({error.strerror})", "name --out elsewhere"
+        ) from error
 
 
 def free_name(folder: Path) -> Path:

@@ -69,7 +69,8 @@ def multiplications(model: keras.Model) -> int:
 def _multiplications(layer: Any) -> int:
     if not hasattr(layer, "kernel"):
         return 0
-    return prod(layer.kernel.shape) * prod(layer.output.shape[1:-1])
+    kernel, places = tuple(layer.kernel.shape), tuple(layer.output.shape[1:-1])
+    return int(prod(kernel) * prod(places))
 
 
 def prefix(model: keras.Model, cut: str) -> keras.Model:

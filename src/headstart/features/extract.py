@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from headstart.errors import EngineError, UnknownNameError
+from headstart.errors import EngineError
 from headstart.features.engine import Engine, Tag
 from headstart.quiet import native_stderr_silenced
 

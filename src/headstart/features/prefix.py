@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -76,7 +75,7 @@ def _convert_into(folder: Path, prefix: Prefix) -> None:
 
 def _publish(working: Path, folder: Path) -> None:
     try:
-        os.rename(working, folder)
+        working.rename(folder)
     except OSError:
         # Another process was faster: its copy is as good, if it is whole.
         if not _is_whole(folder):

@@ -44,7 +44,12 @@ UPSIDE_DOWN = View(quarter_turns=2)
 ON_ITS_SIDE = View(quarter_turns=1)
 
 _FLIPS = (PLAIN, UPSIDE_DOWN, MIRRORED, View(quarter_turns=2, mirrored=True))
-_TURNS = (ON_ITS_SIDE, View(quarter_turns=3), View(quarter_turns=1, mirrored=True), View(quarter_turns=3, mirrored=True))
+_TURNS = (
+    ON_ITS_SIDE,
+    View(quarter_turns=3),
+    View(quarter_turns=1, mirrored=True),
+    View(quarter_turns=3, mirrored=True),
+)
 
 
 def make_views(preset: Preset, count: int, seed: int) -> tuple[View, ...]:

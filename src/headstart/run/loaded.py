@@ -122,10 +122,11 @@ class Run:
         Raises:
             RunError: the weights aren't those that were written.
         """
+        from safetensors.numpy import load_file
+
         from headstart.catalog import get_base
         from headstart.catalog.base import assign
         from headstart.learn.heads import attach_linear_head
-        from safetensors.numpy import load_file
 
         _verify(self.folder / WEIGHTS, self.manifest.files.get(WEIGHTS))
         model = attach_linear_head(get_base(self.manifest.base.name).architecture(), len(self.labels))

@@ -98,7 +98,9 @@ class FinetunedClassifier(Classifier):
         def inputs() -> Iterator[tuple[int, np.ndarray]]:
             for number, (path, rendered) in enumerate(render_all(images.paths("test"), self._spec, advance)):
                 if isinstance(rendered, str):
-                    raise DataError(f"{path} can't be read any more: {rendered}", "leave the images alone and try again")
+                    raise DataError(
+                        f"{path} can't be read any more: {rendered}", "leave the images alone and try again"
+                    )
                 yield number, rendered
 
         logits = dict(OpenVINOEngine[int](network).stream(inputs()))
