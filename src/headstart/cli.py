@@ -51,7 +51,7 @@ FinetuneOption = Annotated[
 
 @app.callback()
 def root() -> None:
-    r"""Transfer learning for image classification that never computes the frozen part twice.
+    """Transfer learning for image classification that never computes the frozen part twice.
 
     \b
     headstart train photos/ --out run
@@ -70,7 +70,7 @@ def train(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    r"""Turn a folder of labelled images into a classifier with an honest account of how good it is.
+    """Turn a folder of labelled images into a classifier with an honest account of how good it is.
 
     DATA has one subfolder per class, or folders train, validation and test that do.
 
@@ -94,7 +94,7 @@ def demo(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    r"""Train on 2,624 real images of solar cells, to see what comes out.
+    """Train on 2,624 real images of solar cells, to see what comes out.
 
     \b
     headstart demo
@@ -116,7 +116,7 @@ def predict(
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="How many classes to show an image.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    r"""Say what images show, with calibrated probabilities. Unreadable files are reported, and the rest goes on.
+    """Say what images show, with calibrated probabilities. Unreadable files are reported, and the rest goes on.
 
     \b
     headstart predict run new-photo.jpg more-photos/ --top 3
@@ -136,7 +136,7 @@ def predict(
 
 @app.command()
 def bases(as_json: JsonOption = False) -> None:
-    r"""List the pretrained bases: size, input, published accuracy, licence, and whether their weights are here.
+    """List the pretrained bases: size, input, published accuracy, licence, and whether their weights are here.
 
     \b
     headstart bases
@@ -165,7 +165,7 @@ def bases(as_json: JsonOption = False) -> None:
 
 @cache_app.command()
 def info(cache: CacheOption = None, as_json: JsonOption = False) -> None:
-    r"""Say how much the store of features holds.
+    """Say how much the store of features holds.
 
     \b
     headstart cache info
@@ -192,7 +192,7 @@ def prune(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    r"""Remove the features that were used longest ago, until the rest fits.
+    """Remove the features that were used longest ago, until the rest fits.
 
     \b
     headstart cache prune --keep-mb 500

@@ -1,6 +1,6 @@
 """Real images to try Headstart on: electroluminescence photographs of solar cells (Deitsch et al. 2019).
 
-The data set is licensed CC BY-NC-SA 4.0 and comes with the package ``elpv-dataset``. Nothing of it is part of Headstart.
+The data set is licensed CC BY-NC-SA 4.0 and comes with the package ``elpv-dataset``. None of it is part of Headstart.
 """
 
 from __future__ import annotations

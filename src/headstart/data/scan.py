@@ -102,7 +102,12 @@ def _divided(root: Path) -> Iterator[Sample]:
 def _class_folders(root: Path, part: Part | None) -> Iterator[Sample]:
     for folder in _folders(root):
         for path in list_files(folder):
-            yield Sample(path, folder.name, part)
+            yield Sample(path, readable(folder.name), part)
+
+
+def readable(name: str) -> str:
+    """A file name as text that can be written anywhere: what isn't valid Unicode in it becomes "�"."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _folders(root: Path) -> list[Path]:

@@ -50,8 +50,9 @@ class RunDraft:
         return _explained(self.out)
 
     def write_table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Write a CSV file of the run."""
-        with _explained(self.out), (self.folder / name).open("w", encoding="utf-8", newline="") as file:
+        """Write a CSV file of the run; a file name that isn't valid Unicode keeps its bytes."""
+        path = self.folder / name
+        with _explained(self.out), path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows(rows)

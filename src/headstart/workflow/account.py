@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.data.scan import PARTS
+from headstart.data.scan import PARTS, readable
 from headstart.evaluation.metrics import class_scores, confidence_intervals, confusion_matrix, score
 from headstart.learn.probe import Probe
 from headstart.run import (
@@ -101,7 +101,7 @@ def make_manifest(session: Session, images: Images, outcome: Outcome, command: s
     return Manifest(
         headstart=version("headstart"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=command,
+        command=readable(command),
         base=BaseRecord(
             name=base.name,
             revision=base.revision,
@@ -124,7 +124,7 @@ def make_manifest(session: Session, images: Images, outcome: Outcome, command: s
 def _data_record(images: Images) -> DataRecord:
     labels = [sample.label for sample in images.audit.samples]
     return DataRecord(
-        root=str(images.dataset.root.absolute()),
+        root=readable(str(images.dataset.root.absolute())),
         fingerprint=images.fingerprint,
         images={label: labels.count(label) for label in images.classes},
         quarantined=len(images.audit.quarantined),
