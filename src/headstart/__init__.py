@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from headstart.catalog import bases as bases
     from headstart.errors import HeadstartError as HeadstartError
     from headstart.run import Prediction as Prediction
@@ -33,7 +35,7 @@ _HOMES = {
 __all__ = ["HeadstartError", "Prediction", "Run", "__version__", "bases", "load", "train"]
 
 
-def load(folder: str) -> Run:
+def load(folder: str | Path) -> Run:
     """The run in a folder that `train` made; needs neither Keras nor TensorFlow."""
     from headstart.run import Run
 

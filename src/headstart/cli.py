@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ from headstart.errors import HeadstartError, UsageError
 
 if TYPE_CHECKING:
     from headstart.catalog.base import Base
+    from headstart.progress import Display
     from headstart.run import Prediction, Run
 
 INTERRUPTED = 130
@@ -79,9 +80,10 @@ def train(
     """
     from headstart.workflow import train as train_run
 
-    run = train_run(
-        data, out, base=base, finetune=finetune, precision=precision, seed=seed, cache=cache, display=_display()
-    )
+    with _display() as display:
+        run = train_run(
+            data, out, base=base, finetune=finetune, precision=precision, seed=seed, cache=cache, display=display
+        )
     _show_run(run, as_json=as_json)
 
 
@@ -105,7 +107,8 @@ def demo(
     out = out or free_name(Path("runs/demo"))
     data = out.parent / "solar-cells"
     lay_out(data)
-    run = train_run(data, out, seed=seed, cache=cache, display=_display())
+    with _display() as display:
+        run = train_run(data, out, seed=seed, cache=cache, display=display)
     _show_run(run, as_json=as_json)
 
 
@@ -212,18 +215,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except HeadstartError as error:
         print(f"headstart: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print(
-            "headstart: interrupted; what was computed is kept, so starting again goes on from there", file=sys.stderr
-        )
-        sys.exit(INTERRUPTED)
+    except OSError as error:  # a name that is too long, a folder that may not be listed
+        print(f"headstart: {error}", file=sys.stderr)
+        sys.exit(1)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # Typer takes the KeyboardInterrupt and leaves its exit code
+            print("headstart: interrupted; what was computed is kept: start again to go on from there", file=sys.stderr)
+        raise
 
 
-def _display() -> Any:
+@contextmanager
+def _display() -> Iterator[Display]:
     """Progress on a descriptor of its own, so that silencing native libraries doesn't silence it."""
     from headstart.progress import RichDisplay
 
-    return RichDisplay(os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8"))
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8") as file:
+        yield RichDisplay(file)
 
 
 def _open_store(cache: Path | None) -> Any:
@@ -252,8 +259,9 @@ def _expand(images: Sequence[str]) -> list[Path]:
 
 def _with_bar(title: str, paths: list[Path], run: Run) -> list[Prediction]:
     """Predictions, with a bar where there are enough images to wait for."""
-    many = len(paths) > 32
-    with _display().stage(title, len(paths), "images") if many else nullcontext(lambda count: None) as advance:
+    if len(paths) <= 32:
+        return run.predict(paths)
+    with _display() as display, display.stage(title, len(paths), "images") as advance:
         return run.predict(paths, advance)
 
 

@@ -75,6 +75,13 @@ def test_a_training_and_a_test_folder_are_enough(tmp_path: Path) -> None:
     }
 
 
+def test_a_training_folder_alone_is_enough(tmp_path: Path) -> None:
+    assert found(tree(tmp_path, ["train/a/1.png", "train/b/1.png"])) == {
+        ("train/a/1.png", "a", "train"),
+        ("train/b/1.png", "b", "train"),
+    }
+
+
 @pytest.mark.parametrize("names", [["test/1.png", "val/1.png"], ["train/1.png", "wagon/1.png"]])
 def test_classes_that_happen_to_be_named_like_parts_stay_classes(tmp_path: Path, names: list[str]) -> None:
     dataset = scan(tree(tmp_path, names))

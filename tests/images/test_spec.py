@@ -152,6 +152,18 @@ def test_a_file_is_decoded_once_for_all_its_views(monkeypatch: pytest.MonkeyPatc
     assert len(decoded) == 1
 
 
+@pytest.mark.parametrize("shape", [(100, 200), (200, 100), (224, 224)])
+def test_a_draft_has_room_for_the_input_whichever_way_up_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
+) -> None:
+    asked = []
+    decode = spec_module.decode
+    monkeypatch.setattr(spec_module, "decode", lambda data, *, smallest: asked.append(smallest) or decode(data))
+    unscaled(*shape).render(png(noise(9, 9)), MANY_VIEWS)
+    unscaled(*shape).thumbnail(png(noise(9, 9)))
+    assert asked == [(max(shape), max(shape))] * 2
+
+
 @pytest.mark.parametrize("size", [(1000, 1500), (1500, 1000)])
 def test_a_large_jpeg_gives_nearly_what_its_every_pixel_would_give(size: tuple[int, int]) -> None:
     pixels = smooth(*size)

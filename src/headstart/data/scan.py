@@ -91,7 +91,7 @@ def list_files(folder: Path) -> Iterator[Path]:
 
 def _is_divided(root: Path) -> bool:
     names = [folder.name.lower() for folder in _folders(root)]
-    return len(names) > 1 and all(name in _PART_NAMES for name in names) and "train" in map(_PART_NAMES.get, names)
+    return all(name in _PART_NAMES for name in names) and "train" in map(_PART_NAMES.get, names)
 
 
 def _divided(root: Path) -> Iterator[Sample]:

@@ -24,16 +24,12 @@ def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 def balanced_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean over the classes present of the share of their images that are recognised (recall)."""
-    confusion = confusion_matrix(probabilities, labels)
-    present = confusion.sum(axis=1) > 0
-    return float(np.mean(confusion.diagonal()[present] / confusion.sum(axis=1)[present]))
+    return _mean_recall(confusion_matrix(probabilities, labels))
 
 
 def macro_f1(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean over the classes, present or predicted, of the harmonic mean of precision and recall."""
-    confusion = confusion_matrix(probabilities, labels)
-    either = confusion.sum(axis=0) + confusion.sum(axis=1)
-    return float(np.mean(2 * confusion.diagonal()[either > 0] / either[either > 0]))
+    return _mean_f1(confusion_matrix(probabilities, labels))
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -80,9 +76,26 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[Reliabili
 
 def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Counts, int, shape (classes, classes): rows are the true classes, columns the predicted ones."""
-    classes = probabilities.shape[1]
-    cells = labels * classes + probabilities.argmax(axis=1)
+    return _confusion(_cells(probabilities, labels), probabilities.shape[1])
+
+
+def _cells(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The cell of the confusion matrix that each image falls into, counted row by row."""
+    return np.asarray(labels * probabilities.shape[1] + probabilities.argmax(axis=1))
+
+
+def _confusion(cells: np.ndarray, classes: int) -> np.ndarray:
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def _mean_recall(confusion: np.ndarray) -> float:
+    true = confusion.sum(axis=1)
+    return float(np.mean(confusion.diagonal()[true > 0] / true[true > 0]))
+
+
+def _mean_f1(confusion: np.ndarray) -> float:
+    either = confusion.sum(axis=0) + confusion.sum(axis=1)
+    return float(np.mean(2 * confusion.diagonal()[either > 0] / either[either > 0]))
 
 
 @dataclass(frozen=True)
@@ -132,10 +145,15 @@ def confidence_intervals(probabilities: np.ndarray, labels: np.ndarray, seed: in
     The calibration error has none: resampling biases it upwards.
     """
     rng = np.random.default_rng(seed)
-    names = [name for name in METRICS if name != "ece"]
-    draws = np.empty((RESAMPLES, len(names)))
+    losses = log_losses(probabilities, labels)
+    classes = probabilities.shape[1]
+    cells = _cells(probabilities, labels)
+    draws = np.empty((RESAMPLES, 4))
     for draw in draws:
         chosen = rng.integers(0, len(labels), len(labels))
-        draw[:] = [METRICS[name](probabilities[chosen], labels[chosen]) for name in names]
-    low, high = np.percentile(draws, [2.5, 97.5], axis=0)
-    return {name: (float(lo), float(hi)) for name, lo, hi in zip(names, low, high, strict=True)}
+        confusion = _confusion(cells[chosen], classes)
+        right = confusion.trace() / len(labels)
+        draw[:] = right, _mean_recall(confusion), _mean_f1(confusion), losses[chosen].mean()
+    low, high = np.percentile(draws, [2.5, 97.5], axis=0).tolist()
+    names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
+    return {name: (lo, hi) for name, lo, hi in zip(names, low, high, strict=True)}

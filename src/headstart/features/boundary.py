@@ -7,6 +7,7 @@ above it the suffix. Both share their layers with the model, so training the suf
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -39,22 +40,10 @@ class Cut:
 def find_cuts(model: keras.Model) -> tuple[Cut, ...]:
     """All cuts of a functional model, from the input to the output; the input itself isn't one.
 
-    Layers are visited from the input on, keeping the set of tensors that are still needed further up. Where that set
-    shrinks to one tensor, everything above depends on that tensor alone.
-
     Raises:
         EngineError: the model isn't a functional one with one input and one output.
     """
-    nodes = _nodes_in_order(model)
-    last_use = {id(tensor): position for position, node in enumerate(nodes) for tensor in node.input_tensors}
-    last_use |= {id(tensor): len(nodes) for tensor in model.outputs}
-    cuts, open_tensors = [], set()
-    for position, node in enumerate(nodes):
-        open_tensors |= {id(tensor) for tensor in node.output_tensors if id(tensor) in last_use}
-        open_tensors = {tensor for tensor in open_tensors if last_use[tensor] > position}
-        if len(open_tensors) == 1 and not node.is_input and id(node.output_tensors[0]) in open_tensors:
-            cuts.append(Cut(node.operation.name, tuple(node.output_tensors[0].shape[1:])))
-    return tuple(cuts)
+    return tuple(Cut(layer, tuple(tensor.shape[1:])) for layer, tensor in _tensors_at_cuts(model).items())
 
 
 def multiplications(model: keras.Model) -> int:
@@ -63,13 +52,13 @@ def multiplications(model: keras.Model) -> int:
     Each number of a kernel is used once for every place of the layer's output: that holds for convolutions, depthwise
     ones and dense layers alike, and they are what a network spends its time on.
     """
-    return sum(_multiplications(layer) for layer in model.layers)
+    return sum(_multiplications(node) for node in _nodes_in_order(model))
 
 
-def _multiplications(layer: Any) -> int:
-    if not hasattr(layer, "kernel"):
+def _multiplications(node: Any) -> int:
+    if not hasattr(node.operation, "kernel"):
         return 0
-    kernel, places = tuple(layer.kernel.shape), tuple(layer.output.shape[1:-1])
+    kernel, places = tuple(node.operation.kernel.shape), tuple(node.output_tensors[0].shape[1:-1])
     return int(prod(kernel) * prod(places))
 
 
@@ -77,21 +66,42 @@ def prefix(model: keras.Model, cut: str) -> keras.Model:
     """The part of the model up to and with the layer `cut`, sharing its layers."""
     import keras
 
-    return keras.Model(model.inputs, _layer(model, cut).output, name=f"{model.name}_prefix")
+    return keras.Model(model.inputs[0], _tensor_at(model, cut), name=f"{model.name}_prefix")
 
 
 def suffix(model: keras.Model, cut: str) -> keras.Model:
     """The part of the model above the layer `cut`, sharing its layers; its input is the cut's output."""
     import keras
 
-    return keras.Model(_layer(model, cut).output, model.outputs[0], name=f"{model.name}_suffix")
+    return keras.Model(_tensor_at(model, cut), model.outputs[0], name=f"{model.name}_suffix")
 
 
-def _layer(model: keras.Model, cut: str) -> Any:
-    names = [found.layer for found in find_cuts(model)]
-    if cut not in names:
-        raise UnknownNameError("cut", cut, names)
-    return model.get_layer(cut)
+def _tensor_at(model: keras.Model, cut: str) -> Any:
+    tensors = _tensors_at_cuts(model)
+    if cut not in tensors:
+        raise UnknownNameError("cut", cut, tensors)
+    return tensors[cut]
+
+
+def _tensors_at_cuts(model: keras.Model) -> dict[str, Any]:
+    """The tensor that crosses each cut, by the cut's layer, from the input to the output.
+
+    Layers are visited from the input on, keeping the set of tensors that are still needed further up. Where that set
+    shrinks to one tensor, everything above depends on that tensor alone. A layer that the model uses more than once
+    is no cut: its name doesn't say at which of its uses to divide.
+    """
+    nodes = _nodes_in_order(model)
+    uses = Counter(node.operation.name for node in nodes)
+    last_use = {id(tensor): position for position, node in enumerate(nodes) for tensor in node.input_tensors}
+    last_use |= {id(tensor): len(nodes) for tensor in model.outputs}
+    cuts: dict[str, Any] = {}
+    still_needed: dict[int, Any] = {}
+    for position, node in enumerate(nodes):
+        still_needed |= {id(tensor): tensor for tensor in node.output_tensors if id(tensor) in last_use}
+        still_needed = {key: tensor for key, tensor in still_needed.items() if last_use[key] > position}
+        if len(still_needed) == 1 and not node.is_input and uses[node.operation.name] == 1:
+            (cuts[node.operation.name],) = still_needed.values()
+    return cuts
 
 
 def _nodes_in_order(model: keras.Model) -> list[Any]:

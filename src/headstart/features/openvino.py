@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -56,11 +57,13 @@ class OpenVINOEngine(Engine[Tag]):
         done: SimpleQueue[tuple[Tag, np.ndarray]] = SimpleQueue()
         # A request's output tensor is used again by the next input, so it is copied before the request is free.
         self._requests.set_callback(lambda request, tag: done.put((tag, request.get_output_tensor(0).data[0].copy())))
-        for tag, array in inputs:
-            self._requests.start_async({0: array[None]}, tag)
-            while not done.empty():
-                yield done.get()
-        self._requests.wait_all()
+        try:
+            for tag, array in inputs:
+                self._requests.start_async({0: array[None]}, tag)
+                while not done.empty():
+                    yield done.get()
+        finally:  # also where the inputs fail or the caller stops early: busy requests would spoil the next stream
+            self._requests.wait_all()
         while not done.empty():
             yield done.get()
 
@@ -87,12 +90,23 @@ def convert(model: keras.Model, path: Path) -> None:
     Raises:
         EngineError: OpenVINO can't express the model.
     """
-    import_openvino()
     try:
         with native_stderr_silenced():
-            model.export(str(path), format="openvino", verbose=False)
+            _write_network(model, path)
     except Exception as error:
         raise EngineError(f"{model.name!r} can't be converted for OpenVINO ({error})") from error
+
+
+def _write_network(model: keras.Model, path: Path) -> None:
+    openvino = import_openvino()
+    if tuple(sys.version_info) < (3, 13):
+        model.export(str(path), format="openvino", verbose=False)
+        return
+    # From Python 3.13 on, exec() in a function can't delete a local name any more (PEP 667), and OpenVINO's direct
+    # conversion of a Keras model relies on that. A SavedModel takes two to three times as long and gives the same.
+    with tempfile.TemporaryDirectory(prefix="headstart-export-") as saved:
+        model.export(saved, format="tf_saved_model", verbose=False)
+        openvino.save_model(openvino.Core().read_model(saved), path, compress_to_fp16=False)
 
 
 def append_linear_head(pooled: Path, weights: np.ndarray, bias: np.ndarray, path: Path) -> None:
@@ -103,6 +117,9 @@ def append_linear_head(pooled: Path, weights: np.ndarray, bias: np.ndarray, path
         weights: float32, shape (features, classes).
         bias: float32, shape (classes,).
         path: the ``.xml`` file to write.
+
+    Raises:
+        OSError: it can't be written.
     """
     openvino = import_openvino()
     from openvino import opset13 as ops
@@ -111,9 +128,11 @@ def append_linear_head(pooled: Path, weights: np.ndarray, bias: np.ndarray, path
     features = network.output(0).get_node().input_value(0)
     product = ops.matmul(features, ops.constant(weights), transpose_a=False, transpose_b=False)
     logits = ops.add(product, ops.constant(bias))
-    openvino.save_model(
-        openvino.Model([ops.result(logits)], network.get_parameters(), "classifier"), path, compress_to_fp16=False
-    )
+    classifier = openvino.Model([ops.result(logits)], network.get_parameters(), "classifier")
+    try:
+        openvino.save_model(classifier, path, compress_to_fp16=False)
+    except RuntimeError as error:  # all that OpenVINO says of a full disk is "iostream error"
+        raise OSError(f"OpenVINO can't write {path.name}; is the disk full?") from error
 
 
 def choose_precision(network: Path, sample: np.ndarray, *, has_bf16: bool | None = None) -> tuple[Precision, str]:

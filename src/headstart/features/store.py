@@ -163,14 +163,15 @@ class Store:
             How many values went.
         """
         with self._lock:
-            excess = self._used_bytes() - budget_bytes
-            victims: list[tuple[int]] = []
-            with self._translated():
+            # Read and removed in one transaction: a read that another process's write follows can't go on to write.
+            with self._transaction():
+                excess = self._used_bytes() - budget_bytes
+                victims: list[tuple[int]] = []
                 rows = self._connection.execute("SELECT rowid, length(data) FROM features ORDER BY used_day, rowid")
                 while excess > 0 and (row := rows.fetchone()) is not None:
                     victims.append((row[0],))
                     excess -= row[1]
-            with self._transaction():
+                rows.close()
                 self._connection.executemany("DELETE FROM features WHERE rowid = ?", victims)
             with self._translated():
                 self._connection.execute("PRAGMA incremental_vacuum").fetchall()

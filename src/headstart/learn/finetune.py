@@ -25,6 +25,7 @@ from headstart.learn.probe import Probe
 if TYPE_CHECKING:
     import keras
 
+BATCH_SIZE = 32
 WARM_UP_SHARE = 0.1
 PREDICT_BATCH = 64
 
@@ -47,8 +48,8 @@ class Recipe:
     cut: str
     views: tuple[View, ...]
     epochs: int
-    batch_size: int = 32
-    learning_rate: float = 3e-4
+    batch_size: int = BATCH_SIZE
+    learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0
     seed: int = 0
@@ -135,7 +136,8 @@ def _compile(top: keras.Model, recipe: Recipe, steps: int) -> None:
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-    top.compile(optimizer, loss)
+    # XLA compiles depthwise convolutions for the CPU into code that is several times slower.
+    top.compile(optimizer, loss, jit_compile=False)
 
 
 class _Best:

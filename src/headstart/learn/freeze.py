@@ -16,6 +16,6 @@ def freeze_batch_norm(model: keras.Model) -> None:
     """
     import keras
 
-    for layer in model.layers:
+    for layer in model._flatten_layers():  # those of nested models too
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False

@@ -94,7 +94,7 @@ def _cross_validate(
     """The mean log loss on held-out folds, by strength, from the most cautious strength on until it rises again."""
     from sklearn.model_selection import StratifiedKFold
 
-    chosen = _sample(labels, seed)
+    chosen = _sample(labels, folds, seed)
     features, labels = features[chosen], labels[chosen]
     divisions = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
     regressions = [
@@ -114,15 +114,18 @@ def _cross_validate(
     return losses
 
 
-def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Indices of all images, or of a stratified sample where there are more than the choice needs."""
-    everything = np.arange(len(labels))
-    if len(labels) <= MOST_IMAGES_TO_CHOOSE:
-        return everything
-    from sklearn.model_selection import train_test_split
+def _sample(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Indices of all images, or of a stratified sample where there are more than the choice needs.
 
-    return np.asarray(
-        train_test_split(everything, train_size=MOST_IMAGES_TO_CHOOSE, stratify=labels, random_state=seed)[0]
+    Every fold must hold an image of every class, so that a rare one keeps as many as there are folds.
+    """
+    if len(labels) <= MOST_IMAGES_TO_CHOOSE:
+        return np.arange(len(labels))
+    rng = np.random.default_rng(seed)
+    share = MOST_IMAGES_TO_CHOOSE / len(labels)
+    of_classes = (np.flatnonzero(labels == label) for label in np.unique(labels))
+    return np.concatenate(
+        [rng.choice(images, max(folds, round(share * len(images))), replace=False) for images in of_classes]
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from headstart.errors import RunError
 
@@ -26,7 +26,7 @@ CARD = "README.md"
 class _Record(BaseModel):
     """Read strictly: a field too many or of another type is an error, not a surprise later on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class BaseRecord(_Record):
@@ -38,6 +38,20 @@ class BaseRecord(_Record):
     licence: str
     reference: str
     parameters: int
+
+
+class _ImageSpecFields(_Record):
+    """What an `ImageSpec` is made from, within what any base takes."""
+
+    height: int = Field(gt=0, le=4096)
+    width: int = Field(gt=0, le=4096)
+    interpolation: Literal["bilinear", "bicubic"]
+    offset: float = Field(allow_inf_nan=False)
+    divisor: float = Field(gt=0, allow_inf_nan=False)
+
+
+def _check_image_spec(fields: dict[str, Any]) -> dict[str, Any]:
+    return _ImageSpecFields.model_validate(fields).model_dump()
 
 
 class Choice(_Record):
@@ -74,9 +88,9 @@ class Manifest(_Record):
     created: str = Field(description="UTC, ISO 8601")
     command: str = Field(description="makes the run again")
     base: BaseRecord
-    image_spec: dict[str, Any]
+    image_spec: Annotated[dict[str, Any], AfterValidator(_check_image_spec)]
     labels: tuple[str, ...]
-    temperature: float
+    temperature: float = Field(gt=0, allow_inf_nan=False)
     chosen: str = Field(description='"probe" or "finetune"')
     choices: tuple[Choice, ...]
     data: DataRecord
@@ -97,17 +111,26 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{folder} isn't a run: it has no readable {MANIFEST}", mend) from error
     try:
-        manifest = Manifest.model_validate_json(text)
+        _check_format(folder, _Format.model_validate_json(text).format)
+        return Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise RunError(f"{folder / MANIFEST} isn't a manifest: {where}: {first['msg']}", mend) from error
-    if manifest.format != FORMAT:
+
+
+class _Format(BaseModel):
+    """The one field that every format has."""
+
+    format: int
+
+
+def _check_format(folder: Path, found: int) -> None:
+    if found != FORMAT:
         raise RunError(
-            f"{folder} is a run of format {manifest.format}; this Headstart reads format {FORMAT}",
+            f"{folder} is a run of format {found}; this Headstart reads format {FORMAT}",
             "train again, or use the Headstart that made it",
         )
-    return manifest
 
 
 def sha256_of(path: Path) -> str:

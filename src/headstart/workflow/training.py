@@ -14,7 +14,7 @@ from headstart.catalog.base import Base
 from headstart.data.audit import audit
 from headstart.data.scan import Dataset, scan
 from headstart.data.split import split
-from headstart.errors import EngineError, ImageError, UnknownNameError
+from headstart.errors import EngineError, ImageError, UnknownNameError, UsageError
 from headstart.evaluation.calibration import softmax
 from headstart.features.extract import FeatureSet, read_file
 from headstart.features.openvino import PRECISIONS, OpenVINOEngine, Precision, choose_precision
@@ -38,6 +38,8 @@ from headstart.workflow.tuning import Untuned, tune
 SAMPLE = 8
 # A probability may differ by so much between the network that is written and the one that was evaluated.
 TOLERANCE = 0.02
+# NumPy's legacy generator, which scikit-learn uses, takes no larger one.
+LARGEST_SEED = 2**32 - 1
 
 
 def train(
@@ -67,7 +69,7 @@ def train(
         The run. Its folder is complete, or not there at all.
 
     Raises:
-        UsageError: the folder of images isn't there, `out` is, or a name isn't known.
+        UsageError: the folder of images isn't there, `out` is, a name isn't known, or the seed is out of range.
         DataError: the images can't be learned from.
         WeightsError: the base's weights aren't here.
         StoreError: features can't be kept.
@@ -76,6 +78,8 @@ def train(
     draft = RunDraft(Path(out))
     if precision not in PRECISIONS:
         raise UnknownNameError("precision", precision, PRECISIONS)
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
     chosen_base = get_base(base)
     chosen_base.weights.require()
     dataset = scan(Path(data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from headstart.evaluation.metrics import accuracy
@@ -9,7 +10,7 @@ from headstart.features.boundary import Cut, find_cuts, multiplications, suffix
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View, make_views
 from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation
-from headstart.learn.finetune import Recipe, finetune
+from headstart.learn.finetune import BATCH_SIZE, Recipe, finetune
 from headstart.learn.probe import Probe
 from headstart.workflow.classifiers import FinetunedClassifier
 from headstart.workflow.images import Images
@@ -18,7 +19,10 @@ from headstart.workflow.session import Session
 # With fewer training images a class than this, fine-tuning gains at most a point over the probe and often loses some.
 FEWEST_IMAGES_A_CLASS = 50
 VIEWS = 4
-EPOCHS = 12
+# Passes over the images follow from the number of steps: about 500 for a few hundred images a class (BiT-HyperRule,
+# Kolesnikov et al. 2020, arXiv:1912.11370), with bounds so that few images aren't learned by heart and many are seen.
+STEPS = 600
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 20
 # Features at the cut may take so much of the store's budget, so that those of other runs aren't all driven out.
 SHARE_OF_STORE = 0.5
 BYTES_A_NUMBER = 2
@@ -54,7 +58,9 @@ def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> 
         cut = _choose_cut(session, images)
         features = session.features.at(cut.layer, pooled.precision)
     augmentation = _choose_augmentation(session, images, pooled, probe)
-    recipe = Recipe(cut.layer, _affordable_views(session, images, cut, augmentation), EPOCHS, seed=session.seed)
+    recipe = Recipe(
+        cut.layer, _affordable_views(session, images, cut, augmentation), _epochs(images), seed=session.seed
+    )
     session.extract("features", "Features of views", images.paths("train"), features, recipe.views)
     session.extract("features", "Features to validate", images.paths("validation"), features)
     steps = recipe.epochs * (len(train.digests) // recipe.batch_size) * recipe.batch_size
@@ -67,7 +73,7 @@ def _choose_cut(session: Session, images: Images) -> Cut:
     """The deepest stage whose training fits the effort; where none does, the shallowest."""
     model = session.features.model
     cuts = {cut.layer: cut for cut in find_cuts(model)}
-    passes = EPOCHS * len(images.part("train").digests)
+    passes = _epochs(images) * len(images.part("train").digests)
     stages = session.features.base.stages[:-1]
     effort = {stage: BACKWARD_TOO * passes * multiplications(suffix(model, stage)) for stage in stages}
     affordable = [stage for stage in stages if effort[stage] <= MOST_MULTIPLICATIONS]
@@ -75,10 +81,15 @@ def _choose_cut(session: Session, images: Images) -> Cut:
     session.choose(
         "fine-tuning from",
         f"above {chosen}",
-        f"{EPOCHS} epochs of it take {effort[chosen] / 1e12:.1f} of at most {MOST_MULTIPLICATIONS / 1e12:.0f} tera-"
+        f"{_epochs(images)} epochs of it take {effort[chosen] / 1e12:.1f} of at most {MOST_MULTIPLICATIONS / 1e12:.0f} tera-"
         "multiplications, some tens of seconds; a deeper cut would take more",
     )
     return cuts[chosen]
+
+
+def _epochs(images: Images) -> int:
+    epochs = math.ceil(STEPS * BATCH_SIZE / len(images.part("train").digests))
+    return min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS)
 
 
 def _choose_augmentation(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> Augmentation:
@@ -99,7 +110,8 @@ def _affordable_views(session: Session, images: Images, cut: Cut, augmentation: 
     """As many views as the preset has, the recipe wants and the store has room for."""
     one_view = len(images.part("train").digests) * cut.size * BYTES_A_NUMBER
     room = int(session.store.budget_bytes * SHARE_OF_STORE / max(one_view, 1))
-    views = make_views(augmentation.preset, max(1, min(VIEWS, room)), session.seed)
+    # An epoch draws one view an image, so more views than epochs would lie idle.
+    views = make_views(augmentation.preset, max(1, min(VIEWS, room, _epochs(images))), session.seed)
     reason = augmentation.reason
     if room < VIEWS:
         reason += f"; the store has room for {max(room, 1)} of {VIEWS} views"

@@ -1,0 +1,81 @@
+"""Peak memory of `headstart train` against the number of images.
+
+    python benchmarks/memory.py
+
+Synthetic 256-pixel JPEGs, EfficientNet-Lite0, the whole of `headstart train` with fine-tuning, in a process of its own
+whose largest resident set the operating system reports. Expect about 1.2 GB, most of it TensorFlow, rising by some
+5 to 15 kB an image for the pooled features that the probe is fitted on.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from recording import record
+
+COUNTS = (2_500, 10_000, 20_000)
+CLASSES = 4
+ENTRY = """
+import resource, sys
+from headstart.cli import main
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+def main() -> None:
+    """Measures every count with features computed anew, and without fine-tuning for comparison."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="headstart-memory-") as made:
+        folder = Path(made)
+        for count in COUNTS:
+            make_photos(folder / f"{count}", count)
+            for options in (["--no-finetune"], []):
+                rows.append(measure(folder, count, options))
+                print(rows[-1], file=sys.stderr)
+    record("memory", {"command": "python benchmarks/memory.py", "runs": rows})
+
+
+def measure(folder: Path, count: int, options: list[str]) -> dict[str, object]:
+    """Peak memory and time of one training run."""
+    out = folder / f"run-{count}-{len(options)}"
+    command = [sys.executable, "-c", ENTRY, "train", str(folder / f"{count}"), "--out", str(out)]
+    start = time.perf_counter()
+    done = subprocess.run(
+        [*command, "--cache", str(folder / f"cache-{count}"), "--json", *options],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    kilobytes = int(done.stderr.split()[-1])
+    return {
+        "images": count,
+        "finetune": not options,
+        "peak_mb": round(kilobytes / 1000),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+
+
+def make_photos(root: Path, count: int) -> None:
+    """Images of coloured noise; the class sets the hue."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        label = number % CLASSES
+        folder = root / f"class-{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        coarse = rng.integers(0, 160, (8, 8, 3), dtype=np.uint8)
+        coarse[..., label % 3] += np.uint8(60 + 30 * (label // 3))
+        Image.fromarray(coarse).resize((256, 256)).save(folder / f"{number}.jpg")
+
+
+if __name__ == "__main__":
+    main()
