@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -210,6 +211,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # TensorFlow reads these when it is imported, which may be much later.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # File names needn't be Unicode, and a terminal needn't know every letter; JSON knows \udcff as an escape too.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(args=arguments, prog_name="headstart")
     except HeadstartError as error:

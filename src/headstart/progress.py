@@ -67,8 +67,8 @@ class RichDisplay(Display):
                 bars.update(task, completed=done, rate=f"{rate:,.1f} {unit}/s")
 
             yield advance
-            if total is None:
-                bars.update(task, total=max(done, 1), completed=max(done, 1))
+            # What got done is all there was to do, whether its amount was unknown or it took less than feared.
+            bars.update(task, total=max(done, 1), completed=max(done, 1))
 
 
 class Stopwatch:

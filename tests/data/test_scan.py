@@ -146,7 +146,7 @@ def test_a_link_to_a_class_folder_is_a_class(tmp_path: Path) -> None:
 def test_links_that_lead_in_circles_are_not_followed(tmp_path: Path) -> None:
     tree(tmp_path, ["cat/1.png", "dog/1.png"])
     (tmp_path / "cat/up").symlink_to(tmp_path, target_is_directory=True)
-    (tmp_path / "cat/self").symlink_to(tmp_path / "cat", target_is_directory=True)
+    (tmp_path / "dog/self").symlink_to(tmp_path / "dog", target_is_directory=True)
     (tmp_path / "ouroboros").symlink_to(tmp_path / "ouroboros")
     assert scan(tmp_path).counts() == {"cat": 1, "dog": 1}
 
@@ -224,3 +224,9 @@ def test_a_class_without_training_images_is_refused(tmp_path: Path, part: str) -
         "class 'owl' has images to validate or test on, but none to train on; "
         "add a folder 'owl' to the training folder, or take it out of the others"
     )
+
+
+def test_parts_beside_other_folders_are_refused_rather_than_taken_as_classes(tmp_path: Path) -> None:
+    root = tree(tmp_path, ["train/cat/1.png", "test/cat/2.png", "annotations/cat.xml"])
+    with pytest.raises(DataError, match="for training and testing, and others beside them, such as 'annotations'"):
+        scan(root)

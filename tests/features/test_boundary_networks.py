@@ -63,7 +63,9 @@ def test_a_node_is_a_cut_exactly_if_every_path_runs_through_it(drawn: Graph) -> 
     assert found == sorted(found, key=lambda name: int(name[1:]))
     batch = np.array([[0.5, -1.0]], np.float32)
     for cut in found[:-1]:
-        np.testing.assert_allclose(run(suffix(model, cut), run(prefix(model, cut), batch)), run(model, batch), rtol=1e-5)
+        np.testing.assert_allclose(
+            run(suffix(model, cut), run(prefix(model, cut), batch)), run(model, batch), rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize("base", BUNDLED, ids=lambda base: base.name)
@@ -81,7 +83,7 @@ def test_the_shapes_of_the_untrained_bases_stages(untrained: Any) -> None:
 # Each network with the smallest input that it takes, how many cuts it has at least, and some that it must have.
 APPLICATIONS = {
     "MobileNetV2": (32, 60, {"Conv1_relu", "block_2_add", "out_relu"}),
-    "ResNet50": (32, 40, {"pool1_pool", "conv2_block1_out", "conv4_block6_out"}),
+    "ResNet50": (32, 38, {"pool1_pool", "conv2_block1_out", "conv4_block6_out"}),
     "InceptionV3": (75, 11, {"mixed0", "mixed7", "mixed10"}),
     "DenseNet121": (32, 20, {"pool2_conv", "pool3_pool", "relu"}),
 }

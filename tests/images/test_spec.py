@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import io
 import json
 
@@ -10,7 +11,7 @@ from PIL import Image
 from headstart.errors import ImageError
 from headstart.images import spec as spec_module
 from headstart.images.spec import ImageSpec
-from headstart.images.views import PLAIN, View, make_views
+from headstart.images.views import PLAIN, SMALLEST_CROP, View, make_views
 
 LITE = ImageSpec(224, 224, interpolation="bicubic", offset=127.0, divisor=128.0)
 MANY_VIEWS = (
@@ -153,7 +154,7 @@ def test_a_file_is_decoded_once_for_all_its_views(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("shape", [(100, 200), (200, 100), (224, 224)])
-def test_a_draft_has_room_for_the_input_whichever_way_up_it_is_used(
+def test_a_draft_has_room_for_the_smallest_crop_whichever_way_up_it_is_used(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
 ) -> None:
     asked = []
@@ -161,7 +162,8 @@ def test_a_draft_has_room_for_the_input_whichever_way_up_it_is_used(
     monkeypatch.setattr(spec_module, "decode", lambda data, *, smallest: asked.append(smallest) or decode(data))
     unscaled(*shape).render(png(noise(9, 9)), MANY_VIEWS)
     unscaled(*shape).thumbnail(png(noise(9, 9)))
-    assert asked == [(max(shape), max(shape))] * 2
+    enough = math.ceil(max(shape) / SMALLEST_CROP)
+    assert asked == [(enough, enough)] * 2
 
 
 @pytest.mark.parametrize("size", [(1000, 1500), (1500, 1000)])

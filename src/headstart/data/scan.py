@@ -69,7 +69,7 @@ def scan(root: Path) -> Dataset:
 
     Raises:
         UsageError: there is no such folder.
-        DataError: it has no class folders, only one class, or no files.
+        DataError: it has no class folders, only one class, or no files; or it mixes both layouts.
     """
     if not root.is_dir():
         problem = f"{root} is a file, not a folder" if root.exists() else f"there is no folder {root}"
@@ -90,8 +90,17 @@ def list_files(folder: Path) -> Iterator[Path]:
 
 
 def _is_divided(root: Path) -> bool:
-    names = [folder.name.lower() for folder in _folders(root)]
-    return all(name in _PART_NAMES for name in names) and "train" in map(_PART_NAMES.get, names)
+    parts = {folder.name: _PART_NAMES.get(folder.name.lower()) for folder in _folders(root)}
+    if "train" not in parts.values():
+        return False
+    others = [name for name, part in parts.items() if part is None]
+    # One class called "train" is a class; with a folder for validation or testing beside it, it is a part.
+    if others and len(set(parts.values()) - {None}) > 1:
+        raise DataError(
+            f"{root} has folders for training and testing, and others beside them, such as {others[0]!r}",
+            "move those elsewhere, or give a folder with class folders only",
+        )
+    return not others
 
 
 def _divided(root: Path) -> Iterator[Sample]:

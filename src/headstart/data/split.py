@@ -61,7 +61,7 @@ def _place(label: str, digests: set[str], shares: dict[Part, float], seed: int) 
     """The part of each different image of one class."""
     if len(digests) < len(shares):
         raise DataError(
-            f"class {label!r} has {len(digests)} different images, but {len(shares)} parts need one each",
+            f"class {label!r} has too few different images: {len(digests)}, where {len(shares)} are needed, one a part",
             "add images of it; copies of a file count once",
         )
     order = sorted(digests, key=lambda digest: _draw(digest, seed))

@@ -131,11 +131,12 @@ class Store:
 
     def put(self, key: bytes, value: np.ndarray) -> None:
         """Keep a value; it is written with the next batch of them, or by `flush`."""
-        data = np.ascontiguousarray(value)
+        data = np.asarray(value, order="C")
         raw = data.tobytes()
         shape = ",".join(map(str, data.shape))
         with self._lock:
-            self._pending[key] = (key, _today(), data.dtype.str, shape, _checksum(key, raw), raw)
+            checksum = _checksum(key, data.dtype.str, shape, raw)
+            self._pending[key] = (key, _today(), data.dtype.str, shape, checksum, raw)
             if len(self._pending) >= WRITE_BATCH:
                 self.flush()
 
@@ -174,7 +175,8 @@ class Store:
                 rows.close()
                 self._connection.executemany("DELETE FROM features WHERE rowid = ?", victims)
             with self._translated():
-                self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+                # As a script: `execute` takes one step of a statement without columns, which gives back a single page.
+                self._connection.executescript("PRAGMA incremental_vacuum")
         return len(victims)
 
     def info(self) -> StoreInfo:
@@ -186,22 +188,35 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self._translated():
-                connection = sqlite3.connect(
-                    self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-                )
-                (version,) = connection.execute("PRAGMA user_version").fetchone()
-                if version not in (0, SCHEMA_VERSION):
-                    raise StoreError(
-                        f"{self._path} is a store of version {version}; this Headstart reads version {SCHEMA_VERSION}",
-                        "name another folder with --cache, or remove that file: features are computed again",
-                    )
-                _prepare(connection, is_new=version == 0)
-                return connection
         except OSError as error:
             raise StoreError(
                 f"the store's folder {self.folder} can't be made ({error.strerror})", "name another with --cache"
             ) from error
+        with self._translated():
+            connection = sqlite3.connect(
+                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version not in (0, SCHEMA_VERSION):
+            raise StoreError(
+                f"{self._path} is a store of version {version}; this Headstart reads version {SCHEMA_VERSION}",
+                "name another folder with --cache, or remove that file: features are computed again",
+            )
+        if version == 0:
+            connection.execute("PRAGMA page_size = 16384")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        # In write-ahead mode NORMAL keeps the database valid through a crash; the last transaction may be lost.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
 
     def _read(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         marks = ",".join("?" * len(keys))
@@ -211,7 +226,7 @@ class Store:
                 f"SELECT key, used_day, dtype, shape, checksum, data FROM features WHERE key IN ({marks})", keys
             )
             for key, used_day, dtype, shape, checksum, data in rows:
-                if _checksum(key, data) != checksum:
+                if _checksum(key, dtype, shape, data) != checksum:
                     damaged.append((key,))
                     continue
                 found[key] = np.frombuffer(data, dtype).reshape([int(axis) for axis in shape.split(",") if axis])
@@ -267,22 +282,12 @@ class Store:
         return int((pages - free) * size)
 
 
-def _prepare(connection: sqlite3.Connection, *, is_new: bool) -> None:
-    if is_new:
-        connection.execute("PRAGMA page_size = 16384")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    connection.execute("PRAGMA journal_mode = WAL")
-    # In write-ahead mode NORMAL keeps the database valid through a crash; the last transaction may be lost.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.executescript(_SCHEMA)
-
-
 def _chunks(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     return (keys[start : start + READ_BATCH] for start in range(0, len(keys), READ_BATCH))
 
 
-def _checksum(key: bytes, data: bytes) -> int:
-    return zlib.crc32(data, zlib.crc32(key))
+def _checksum(key: bytes, dtype: str, shape: str, data: bytes) -> int:
+    return zlib.crc32(data, zlib.crc32(f"{dtype};{shape}".encode(), zlib.crc32(key)))
 
 
 def _today() -> int:

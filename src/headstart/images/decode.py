@@ -58,7 +58,8 @@ def decode(data: bytes, *, smallest: tuple[int, int] | None = None) -> Image.Ima
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError(f"not an image in a format that is read here ({', '.join(FORMATS)})") from None
+        formats = ", ".join(FORMATS)
+        raise ImageError(f"not an image in a format that is read here ({formats}), or damaged at its start") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"more than {MAX_PIXELS:,} pixels, the most that is decoded") from None
     except Exception as error:  # Pillow's decoders raise whatever a broken file leads them into

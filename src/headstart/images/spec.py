@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.images.decode import decode
-from headstart.images.views import PLAIN, View
+from headstart.images.views import PLAIN, SMALLEST_CROP, View
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -68,8 +69,9 @@ class ImageSpec:
         return cls(**fields)
 
     def _decode(self, data: bytes) -> Image.Image:
-        # Square, because the file's orientation and a view's turns may exchange the sides.
-        longest = max(self.height, self.width)
+        # Square, because the file's orientation and a view's turns may exchange the sides; and large enough for the
+        # smallest crop, whatever the view, so that a feature doesn't depend on which others are rendered with it.
+        longest = math.ceil(max(self.height, self.width) / SMALLEST_CROP)
         return decode(data, smallest=(longest, longest))
 
     def _draw(self, image: Image.Image, view: View) -> np.ndarray:

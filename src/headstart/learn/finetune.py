@@ -2,7 +2,9 @@
 
 The recipe is LP-FT (Kumar et al. 2022, arXiv:2202.10054): start from the probe's weights, so that the first steps
 don't tear up the features to make up for a random head. BatchNorm stays in inference mode, the learning rate warms up
-and decays, and the epoch with the smallest validation loss is what remains; epoch 0 is the probe itself.
+and decays, and the epoch with the smallest validation loss is what remains; epoch 0 is the probe itself. At last the
+weights are interpolated between the probe's and those of that epoch (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903),
+as far as validation finds best.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 BATCH_SIZE = 32
 WARM_UP_SHARE = 0.1
 PREDICT_BATCH = 64
+# Shares of the way from the probe to the best epoch; ties go to the nearer one.
+INTERPOLATIONS = (0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -78,16 +82,18 @@ class FineTuned:
     """What fine-tuning came to.
 
     Attributes:
-        model: from images to logits, with the weights of the best epoch; it shares its layers with the base.
-        validation_logits: float32, shape (images, classes), of the best epoch.
+        model: from images to logits; it shares its layers with the base.
+        validation_logits: float32, shape (images, classes), of the model.
         history: one entry an epoch, the probe's first.
         best_epoch: the one with the smallest validation loss.
+        interpolation: how far the model has gone from the probe to that epoch, 0 to 1.
     """
 
     model: keras.Model
     validation_logits: np.ndarray
     history: tuple[Epoch, ...]
     best_epoch: int
+    interpolation: float
 
 
 def finetune(
@@ -114,6 +120,7 @@ def finetune(
     model = attach_training_head(base, probe)
     freeze_batch_norm(model)
     top = suffix(model, recipe.cut)
+    start = top.get_weights()
     _compile(top, recipe, steps=recipe.epochs * _steps(recipe, train))
     best = _Best(top, validation)
     best.see(_predict(top, features, validation), epoch=0, loss=None)
@@ -123,8 +130,33 @@ def finetune(
             losses.append(float(top.train_on_batch(images, targets)))
             advance(len(images))
         best.see(_predict(top, features, validation), epoch, loss=float(np.mean(losses)))
-    best.restore()
-    return FineTuned(fold_training_head(model, base, probe), best.logits, tuple(best.history), best.epoch)
+    share, logits = _interpolate(top, start, best.weights, lambda: _predict(top, features, validation), validation)
+    return FineTuned(fold_training_head(model, base, probe), logits, tuple(best.history), best.epoch, share)
+
+
+def _interpolate(
+    top: keras.Model,
+    start: list[np.ndarray],
+    end: list[np.ndarray],
+    predict: Callable[[], np.ndarray],
+    validation: Labelled,
+) -> tuple[float, np.ndarray]:
+    """Leave the model where validation loss is smallest on the way from one set of weights to another.
+
+    Returns:
+        The share of the way, and the validation logits there.
+    """
+    found: dict[float, np.ndarray] = {}
+    for share in INTERPOLATIONS:
+        top.set_weights(_between(start, end, share))
+        found[share] = predict()
+    chosen = min(found, key=lambda share: log_loss(softmax(found[share]), validation.labels))
+    top.set_weights(_between(start, end, chosen))
+    return chosen, found[chosen]
+
+
+def _between(start: list[np.ndarray], end: list[np.ndarray], share: float) -> list[np.ndarray]:
+    return [(1 - share) * a + share * b for a, b in zip(start, end, strict=True)]
 
 
 def _compile(top: keras.Model, recipe: Recipe, steps: int) -> None:
@@ -146,8 +178,7 @@ class _Best:
     def __init__(self, top: keras.Model, validation: Labelled) -> None:
         self._top = top
         self._labels = validation.labels
-        self._weights: list[np.ndarray] = []
-        self.logits = np.empty((0, 0), np.float32)
+        self.weights: list[np.ndarray] = []
         self.history: list[Epoch] = []
         self.epoch = -1
 
@@ -155,11 +186,8 @@ class _Best:
         probabilities = softmax(logits)
         found = Epoch(epoch, loss, log_loss(probabilities, self._labels), accuracy(probabilities, self._labels))
         if not self.history or found.validation_loss < self.history[self.epoch].validation_loss:
-            self.epoch, self.logits, self._weights = epoch, logits, self._top.get_weights()
+            self.epoch, self.weights = epoch, self._top.get_weights()
         self.history.append(found)
-
-    def restore(self) -> None:
-        self._top.set_weights(self._weights)
 
 
 def _steps(recipe: Recipe, train: Labelled) -> int:

@@ -135,11 +135,13 @@ class _Regression:
     def __init__(self, features: np.ndarray, labels: np.ndarray, classes: int) -> None:
         from sklearn.linear_model import LogisticRegression
 
-        deviation = features.std(axis=0)
-        self.mean = features.mean(axis=0)
+        # Summed in float64: float32 would miss the mean of what never varies, and take that for a deviation.
+        self.mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred = features - self.mean
+        deviation = np.sqrt(np.square(centred).mean(axis=0, dtype=np.float64)).astype(np.float32)
         # What never varies is left at zero by subtracting the mean, and so gets no say.
         self.deviation = np.where(deviation > 1e-6, deviation, np.float32(1))
-        self._standardised = (features - self.mean) / self.deviation
+        self._standardised = centred / self.deviation
         self._labels = labels
         self._classes = classes
         # Each strength starts from the solution of the one before, which lies near.

@@ -65,6 +65,7 @@ def _finetune_metrics(tuned: FinetunedClassifier) -> dict[str, Any]:
         "cut": tuned.recipe.cut,
         "views": len(tuned.recipe.views),
         "best_epoch": tuned.result.best_epoch,
+        "interpolation": tuned.result.interpolation,
         "history": [asdict(epoch) for epoch in tuned.result.history],
     }
 

@@ -29,7 +29,7 @@ BYTES_A_NUMBER = 2
 # A training step runs forward, and backward once for the inputs and once for the weights.
 BACKWARD_TOO = 3
 # Some tens of seconds on two cores.
-MOST_MULTIPLICATIONS = 3e12
+MOST_MULTIPLICATIONS = 1.5e12
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,8 @@ def _choose_cut(session: Session, images: Images) -> Cut:
     effort = {stage: BACKWARD_TOO * passes * multiplications(suffix(model, stage)) for stage in stages}
     affordable = [stage for stage in stages if effort[stage] <= MOST_MULTIPLICATIONS]
     chosen = affordable[0] if affordable else stages[-1]
-    session.choose(
-        "fine-tuning from",
-        f"above {chosen}",
-        f"{_epochs(images)} epochs of it take {effort[chosen] / 1e12:.1f} of at most {MOST_MULTIPLICATIONS / 1e12:.0f} tera-"
-        "multiplications, some tens of seconds; a deeper cut would take more",
-    )
+    cost = f"{_epochs(images)} epochs take {effort[chosen]:.1e} multiplications, some tens of seconds"
+    session.choose("fine-tuning from", f"above {chosen}", f"{cost}; from a stage deeper they would take more")
     return cuts[chosen]
 
 

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from headstart.images.views import MIRRORED, ON_ITS_SIDE, UPSIDE_DOWN, Preset, View
+from headstart.learn.augmentation import TOLERATED_LOSS, Augmentation, choose_augmentation
+
+PLAIN_ACCURACY = 0.9
+FINE, SPOILT = PLAIN_ACCURACY - TOLERATED_LOSS + 0.001, PLAIN_ACCURACY - TOLERATED_LOSS - 0.001
+
+
+def choose(mirrored: float, upside_down: float, on_its_side: float) -> tuple[Augmentation, list[View]]:
+    """The choice where the probe has these accuracies, and the views that were asked for."""
+    accuracies = {MIRRORED: mirrored, UPSIDE_DOWN: upside_down, ON_ITS_SIDE: on_its_side}
+    asked: list[View] = []
+
+    def accuracy_of(view: View) -> float:
+        asked.append(view)
+        return accuracies[view]
+
+    return choose_augmentation(PLAIN_ACCURACY, accuracy_of), asked
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "preset", "measured", "asked"),
+    [
+        ((SPOILT, FINE, FINE), "crops", "86.9% mirrored", 1),
+        ((FINE, SPOILT, FINE), "natural", "86.9% upside down", 2),
+        ((FINE, FINE, SPOILT), "flips", "86.9% turned on their side", 3),
+        ((FINE, FINE, FINE), "orientation-free", "87.1% turned on their side", 3),
+    ],
+)
+def test_the_widest_preset_whose_views_the_probe_recognises(
+    accuracies: tuple[float, float, float], preset: Preset, measured: str, asked: int
+) -> None:
+    chosen, views = choose(*accuracies)
+    assert chosen.preset == preset
+    assert chosen.reason == f"the probe is right for 90.0% of validation images as they are and {measured}"
+    assert views == [MIRRORED, UPSIDE_DOWN, ON_ITS_SIDE][:asked]
+
+
+def test_a_view_that_the_probe_knows_better_is_welcome() -> None:
+    assert choose(1.0, 1.0, 1.0)[0].preset == "orientation-free"

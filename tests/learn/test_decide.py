@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from headstart.evaluation.calibration import fit_temperature, softmax
+from headstart.evaluation.metrics import METRICS, log_loss
+from headstart.learn.decide import Candidate, decide
+
+IMAGES = 300
+LABELS = np.arange(IMAGES) % 3
+
+
+def candidate(strength: float, *, seed: int = 0, wrong: int = 0) -> Candidate:
+    """Logits that speak for the right class with a strength; of the first few images for a wrong one."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1, (IMAGES, 3)).astype(np.float32)
+    logits[np.arange(IMAGES), LABELS] += np.float32(strength)
+    logits[np.arange(wrong), (LABELS[:wrong] + 1) % 3] += np.float32(3 * strength)
+    return Candidate.of(logits, LABELS)
+
+
+def test_a_candidate_is_calibrated_on_its_own_logits() -> None:
+    logits = candidate(2.0).logits
+    found = Candidate.of(logits * 7, LABELS)
+    assert found.temperature == fit_temperature(logits * 7, LABELS)
+    assert found.temperature == pytest.approx(7 * candidate(2.0).temperature, rel=0.01)
+    np.testing.assert_array_equal(found.probabilities, softmax(logits * 7, found.temperature))
+    assert log_loss(found.probabilities, LABELS) < log_loss(softmax(logits * 7), LABELS)
+
+
+def test_scores_hold_every_measure_and_the_number_of_images() -> None:
+    scores = candidate(2.0).scores()
+    assert set(scores) == {*METRICS, "n"}
+    assert scores["n"] == IMAGES
+    assert scores["accuracy"] == METRICS["accuracy"](candidate(2.0).probabilities, LABELS)
+
+
+def test_without_a_challenger_the_probe_stays_and_the_reason_is_passed_on() -> None:
+    decision = decide(candidate(2.0), None, "too few images", seed=0)
+    assert (decision.chosen, decision.reason, decision.comparison) == ("probe", "too few images", None)
+
+
+def test_a_clear_gain_is_taken_and_its_figures_told() -> None:
+    probe, finetuned = candidate(1.0), candidate(4.0)
+    decision = decide(probe, finetuned, "", seed=0)
+    assert decision.chosen == "finetune"
+    assert decision.comparison is not None
+    gain = log_loss(probe.probabilities, LABELS) - log_loss(finetuned.probabilities, LABELS)
+    assert decision.comparison.gain == pytest.approx(gain)
+    before, after = (f"{some.scores()['accuracy']:.1%}" for some in (probe, finetuned))
+    assert decision.reason == (
+        f"on 300 validation images fine-tuning changes the log loss by {-gain:+.3f} (p = 0.0001) "
+        f"and accuracy from {before} to {after}"
+    )
+    assert "by -0." in decision.reason
+
+
+def test_what_could_be_chance_is_not_taken() -> None:
+    decision = decide(candidate(2.0, seed=0), candidate(2.0, seed=1), "", seed=0)
+    assert decision.chosen == "probe"
+    assert decision.comparison is not None
+    assert not decision.comparison.is_significant
+    assert decision.reason.endswith(": the gain could be chance (p must be below 0.05)")
+    assert re.search(r"\(p = 0\.\d+\) and accuracy from \d\d\.\d% to \d\d\.\d%: ", decision.reason)
+
+
+def test_a_loss_is_not_taken() -> None:
+    decision = decide(candidate(4.0), candidate(1.0), "", seed=0)
+    assert decision.chosen == "probe"
+    assert "changes the log loss by +0." in decision.reason
+
+
+def test_the_very_same_answers_are_not_taken() -> None:
+    decision = decide(candidate(2.0), candidate(2.0), "", seed=0)
+    assert decision.chosen == "probe"
+    assert "could be chance" in decision.reason
+
+
+def from_margins(margins: np.ndarray) -> Candidate:
+    """Two classes by the logit by which the right one leads."""
+    labels = np.arange(len(margins)) % 2
+    logits = np.where(labels == 1, margins, -margins)[:, None] * [-0.5, 0.5]
+    return Candidate(logits.astype(np.float32), labels, 1.0)
+
+
+def test_a_smaller_loss_with_fewer_right_answers_is_not_taken() -> None:
+    probe, finetuned = from_margins(np.full(300, 0.1)), from_margins(np.array([-0.1] * 5 + [3.0] * 295))
+    decision = decide(probe, finetuned, "", seed=0)
+    assert decision.comparison is not None
+    assert decision.comparison.is_significant
+    assert decision.chosen == "probe"
+    assert decision.reason.endswith("accuracy from 100.0% to 98.3%: fewer answers are right")
+
+
+def test_a_smaller_loss_with_as_many_right_answers_is_taken() -> None:
+    probe, finetuned = from_margins(np.full(300, 0.1)), from_margins(np.full(300, 3.0) - np.arange(300) / 1000)
+    assert decide(probe, finetuned, "", seed=0).chosen == "finetune"
+
+
+def test_calibration_comes_before_the_comparison() -> None:
+    good = candidate(3.0)
+    overconfident = Candidate.of(good.logits * 10, LABELS)
+    assert decide(overconfident, good, "", seed=0).chosen == "probe"
+
+
+def test_the_same_seed_gives_the_same_decision() -> None:
+    pairs = [decide(candidate(2.0), candidate(2.2, seed=1), "", seed=seed) for seed in (5, 5, 6)]
+    assert pairs[0] == pairs[1]
+    assert pairs[0] != pairs[2]

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from headstart.evaluation.calibration import softmax
+from headstart.evaluation.metrics import accuracy, log_loss
+from headstart.learn.probe import (
+    MOST_FOLDS,
+    MOST_IMAGES_TO_CHOOSE,
+    STRENGTHS,
+    Probe,
+    fit_probe,
+    folds_for,
+    most_fits,
+)
+
+Problem = tuple[np.ndarray, np.ndarray]
+
+
+def problem(classes: int, images: int = 200, features: int = 12, spread: float = 1.0, seed: int = 0) -> Problem:
+    """Clouds around one centre a class; features of different sizes and offsets, as a network's are."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(images) % classes
+    centres = rng.normal(0, 2, (classes, features))
+    x = centres[labels] + rng.normal(0, spread, (images, features))
+    return (x * 10.0 ** rng.uniform(-2, 2, features) + rng.uniform(0, 5, features)).astype(np.float32), labels
+
+
+def right(probe: Probe, found: Problem) -> float:
+    return accuracy(softmax(probe.logits(found[0])), found[1])
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_a_separable_problem_is_solved(classes: int) -> None:
+    x, labels = problem(classes, images=400, spread=0.5)
+    probe = fit_probe(x[:200], labels[:200], classes, seed=0)
+    assert right(probe, (x[200:], labels[200:])) > 0.99
+    assert probe.folds == MOST_FOLDS
+    assert (probe.weights.shape, probe.bias.shape) == ((12, classes), (classes,))
+    assert (probe.mean.shape, probe.deviation.shape) == ((12,), (12,))
+    assert {array.dtype for array in (probe.weights, probe.bias, probe.mean, probe.deviation)} == {np.dtype("float32")}
+    assert probe.logits(x).dtype == np.float32
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_the_probe_is_logistic_regression_on_standardised_features(classes: int) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x, labels = problem(classes, spread=3.0)
+    probe = fit_probe(x, labels, classes, seed=0)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=probe.strength, max_iter=5000, tol=1e-6))
+    expected = model.fit(x.astype(np.float64), labels).predict_proba(x.astype(np.float64))
+    np.testing.assert_allclose(softmax(probe.logits(x)), expected, atol=5e-3)
+    assert expected.max(axis=1).std() > 0.02
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_the_strength_is_that_of_the_smallest_cross_validated_loss(classes: int) -> None:
+    x, labels = problem(classes, spread=6.0)
+    probe = fit_probe(x, labels, classes, seed=0)
+    assert probe.strength == min(probe.cross_validated, key=lambda strength: probe.cross_validated[strength])
+
+
+def test_the_cross_validated_loss_is_that_of_images_left_out() -> None:
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(60, 200)).astype(np.float32), np.arange(60) % 2
+    probe = fit_probe(x, labels, 2, seed=0)
+    assert min(probe.cross_validated.values()) > np.log(2) - 0.05
+    fitted = log_loss(softmax(fit_probe(x, labels, 2, seed=0).logits(x)), labels)
+    assert fitted < min(probe.cross_validated.values()) - 0.02
+
+
+def test_noise_asks_for_more_caution_than_a_clear_problem() -> None:
+    clear = fit_probe(*problem(2, spread=0.3), classes=2, seed=0)
+    noisy = fit_probe(*problem(2, spread=12.0), classes=2, seed=0)
+    assert noisy.strength < clear.strength
+
+
+def test_the_search_stops_where_the_loss_rises_again() -> None:
+    rng = np.random.default_rng(3)
+    x, labels = rng.normal(size=(120, 40)).astype(np.float32), np.arange(120) % 2
+    x[:, 0] += labels
+    probe = fit_probe(x, labels, 2, seed=0)
+    tried = list(probe.cross_validated)
+    losses = list(probe.cross_validated.values())
+    assert tried == list(STRENGTHS[: len(tried)])
+    assert 2 < len(tried) < len(STRENGTHS)
+    assert losses[-1] > losses[-2]
+    assert all(later <= earlier for earlier, later in pairwise(losses[:-1]))
+    assert probe.strength == tried[-2]
+
+
+def test_a_clear_problem_goes_on_to_the_boldest_strength() -> None:
+    probe = fit_probe(*problem(2, spread=0.3), classes=2, seed=0)
+    assert list(probe.cross_validated) == list(STRENGTHS)
+    assert probe.strength == STRENGTHS[-1]
+
+
+def test_standardisation_is_folded_into_the_weights_exactly() -> None:
+    x, labels = problem(3)
+    probe = fit_probe(x, labels, 3, seed=0)
+    np.testing.assert_allclose(probe.mean, x.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(probe.deviation, x.std(axis=0), rtol=1e-5)
+    standardised = (x.astype(np.float64) - probe.mean) / probe.deviation
+    kernel, offset = probe.weights * probe.deviation[:, None], probe.bias + probe.mean @ probe.weights
+    np.testing.assert_allclose(standardised @ kernel + offset, probe.logits(x), atol=1e-3)
+    # On standardised features the optimum's intercepts and weights add up to nothing over the classes.
+    np.testing.assert_allclose(kernel.sum(axis=1), 0, atol=1e-3)
+
+
+def test_two_classes_share_the_logit_evenly() -> None:
+    x, labels = problem(2)
+    probe = fit_probe(x, labels, 2, seed=0)
+    np.testing.assert_array_equal(probe.weights[:, 0], -probe.weights[:, 1])
+    np.testing.assert_allclose(probe.bias[0], -probe.bias[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 3.7, 1234.567])
+def test_a_feature_that_never_varies_has_no_say(constant: float) -> None:
+    x, labels = problem(2, images=3000)
+    without = fit_probe(x[:, :-1], labels, 2, seed=0)
+    x[:, -1] = constant
+    probe = fit_probe(x, labels, 2, seed=0)
+    assert probe.deviation[-1] == 1
+    np.testing.assert_allclose(probe.weights[-1], 0, atol=1e-6)
+    np.testing.assert_allclose(probe.logits(x), without.logits(x[:, :-1]), atol=1e-2)
+
+
+def test_features_that_are_all_the_same_give_the_shares_of_the_classes() -> None:
+    labels = np.array([0] * 30 + [1] * 10)
+    probe = fit_probe(np.ones((40, 3), np.float32), labels, 2, seed=0)
+    np.testing.assert_allclose(softmax(probe.logits(np.ones((1, 3), np.float32)))[0], [0.75, 0.25], atol=0.01)
+
+
+def test_a_common_class_is_the_more_probable_one() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.array([0] * 90 + [1] * 30)
+    probe = fit_probe(rng.normal(size=(120, 4)).astype(np.float32), labels, 2, seed=0)
+    assert softmax(probe.logits(np.zeros((1, 4), np.float32)))[0, 0] == pytest.approx(0.75, abs=0.05)
+
+
+def test_two_images_a_class_are_enough_for_two_folds() -> None:
+    x, labels = problem(3, images=6, spread=0.1)
+    probe = fit_probe(x, labels, 3, seed=0)
+    assert probe.folds == 2
+    assert right(probe, (x, labels)) == 1
+
+
+def test_with_a_single_image_of_a_class_the_most_cautious_strength_is_taken() -> None:
+    x, labels = problem(3, images=7, spread=0.1)
+    labels[labels == 2] = 0
+    labels[0] = 2
+    probe = fit_probe(x, labels, 3, seed=0)
+    assert (probe.folds, probe.strength, probe.cross_validated) == (0, STRENGTHS[0], {})
+    assert probe.weights.shape == (12, 3)
+
+
+def test_one_image_a_class_can_be_told_apart() -> None:
+    x, labels = problem(4, images=4)
+    assert right(fit_probe(x, labels, 4, seed=0), (x, labels)) == 1
+
+
+def test_folds_follow_the_smallest_class() -> None:
+    assert [folds_for(np.array([0] * 9 + [1] * count)) for count in (1, 2, 4, 5, 9)] == [0, 2, 4, 5, 5]
+
+
+def test_the_same_seed_gives_the_same_probe() -> None:
+    x, labels = problem(5, spread=6.0)
+    one, two = fit_probe(x, labels, 5, seed=3), fit_probe(x, labels, 5, seed=3)
+    np.testing.assert_array_equal(one.weights, two.weights)
+    np.testing.assert_array_equal(one.bias, two.bias)
+    assert one.cross_validated == two.cross_validated
+
+
+def test_the_seed_shuffles_the_folds() -> None:
+    x, labels = problem(5, spread=6.0)
+    one, two = fit_probe(x, labels, 5, seed=1), fit_probe(x, labels, 5, seed=2)
+    assert one.cross_validated != two.cross_validated
+
+
+def test_the_answer_hardly_depends_on_the_order_of_the_images() -> None:
+    x, labels = problem(3, spread=3.0)
+    order = np.random.default_rng(0).permutation(len(labels))
+    one, two = fit_probe(x, labels, 3, seed=0), fit_probe(x[order], labels[order], 3, seed=0)
+    assert one.strength == two.strength
+    np.testing.assert_allclose(softmax(one.logits(x)), softmax(two.logits(x)), atol=2e-3)
+
+
+def test_the_features_are_left_as_they_were() -> None:
+    x, labels = problem(2)
+    before = x.copy()
+    fit_probe(x, labels, 2, seed=0)
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("spread", [0.3, 12.0])
+def test_progress_counts_each_fit(spread: float) -> None:
+    x, labels = problem(2, spread=spread)
+    counts: list[int] = []
+    probe = fit_probe(x, labels, 2, seed=0, advance=counts.append)
+    assert sum(counts) == probe.folds * len(probe.cross_validated) + 1
+    assert sum(counts) <= most_fits(labels) == 5 * len(STRENGTHS) + 1
+
+
+@pytest.mark.parametrize("extra", [1, 2000])
+def test_of_very_many_images_a_sample_chooses_the_strength(extra: int) -> None:
+    x, labels = problem(6, images=MOST_IMAGES_TO_CHOOSE + extra, features=4, spread=4.0)
+    probe = fit_probe(x, labels, 6, seed=0)
+    assert probe.folds == MOST_FOLDS
+    np.testing.assert_allclose(probe.mean, x.mean(axis=0), rtol=1e-5)  # the fit itself takes them all
+    assert right(probe, (x, labels)) > 0.3
+
+
+def test_a_rare_class_among_very_many_images_is_in_every_fold() -> None:
+    x, labels = problem(2, images=4 * MOST_IMAGES_TO_CHOOSE, features=4)
+    labels[:2], x[:2] = 2, 1e3
+    for seed in range(4):
+        probe = fit_probe(x, labels, 3, seed=seed)
+        assert probe.folds == 2
+        assert right(probe, (x[:2], labels[:2])) == 1

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from headstart.data.audit import Audit
+from headstart.data.scan import Dataset, Sample
+from headstart.data.split import Split
+from headstart.workflow.images import Images
+
+ROOT = Path("photos")
+SAMPLES = (
+    Sample(ROOT / "cat" / "a.png", "cat"),
+    Sample(ROOT / "cat" / "b.png", "cat"),
+    Sample(ROOT / "dog" / "c.png", "dog"),
+)
+
+
+@pytest.fixture
+def images() -> Images:
+    return Images(
+        Dataset(ROOT, SAMPLES, ("cat", "dog")),
+        Audit(SAMPLES, ("1" * 64, "2" * 64, "3" * 64), quarantined=(), duplicates=0),
+        Split(("test", "train", "test"), "drawn"),
+    )
+
+
+def test_a_part_has_its_images_with_their_class_numbers(images: Images) -> None:
+    part = images.part("test")
+    assert part.digests == ["1" * 64, "3" * 64]
+    assert part.labels.tolist() == [0, 1]
+    assert images.paths("test") == [SAMPLES[0].path, SAMPLES[2].path]
+
+
+def test_an_empty_part_is_empty(images: Images) -> None:
+    assert images.part("validation").labels.shape == (0,)
+    assert images.paths("validation") == []
+
+
+def test_files_are_named_below_the_data_folder(images: Images) -> None:
+    assert images.relative(ROOT / "cat" / "deep" / "a.png") == "cat/deep/a.png"
+
+
+def test_the_fingerprint_knows_content_and_labels_but_not_names(images: Images) -> None:
+    moved = tuple(Sample(Path("elsewhere") / f"{number}.jpg", sample.label) for number, sample in enumerate(SAMPLES))
+    backwards = Audit(moved[::-1], images.audit.digests[::-1], (), 0)
+    assert replace(images, audit=backwards).fingerprint == images.fingerprint
+    other_image = replace(images.audit, digests=("1" * 64, "2" * 64, "4" * 64))
+    assert replace(images, audit=other_image).fingerprint != images.fingerprint
+    relabelled = replace(images.audit, samples=(SAMPLES[0], replace(SAMPLES[1], label="dog"), SAMPLES[2]))
+    assert replace(images, audit=relabelled).fingerprint != images.fingerprint

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.images.spec import ImageSpec
+from headstart.run import Run
+from headstart.workflow import train
+
+SIZE = 32
+
+
+def entangled(warm: bool, lying: bool, rng: np.random.Generator) -> Image.Image:
+    """Stripes in a colour."""
+    y, x = np.mgrid[:SIZE, :SIZE] / SIZE
+    stripes = np.sin(rng.uniform(25, 40) * (y if lying else x) + rng.uniform(0, 7))
+    light = 0.5 + 0.25 * stripes + rng.normal(0, 0.15, (SIZE, SIZE))
+    colour = np.array([0.9, 0.4, 0.3] if warm else [0.3, 0.4, 0.9])
+    return Image.fromarray((255 * np.clip(light[..., None] * colour, 0, 1)).astype("uint8"))
+
+
+@pytest.fixture(scope="module")
+def hard_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Warm lying and cold standing stripes against the others: a linear head on fixed features falls short of it."""
+    root = tmp_path_factory.mktemp("hard") / "photos"
+    rng = np.random.default_rng(0)
+    for label, same in (("different", False), ("same", True)):
+        (root / label).mkdir(parents=True)
+        for number in range(200):
+            warm = number % 2 == 0
+            entangled(warm, warm == same, rng).save(root / label / f"{number:03}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def tuned(hard_photos: Path, warm_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose answer is the fine-tuned network."""
+    return train(hard_photos, tmp_path_factory.mktemp("tuned") / "run", base="untrained", cache=warm_cache)
+
+
+@pytest.fixture(scope="module")
+def easy_run(make_images: Callable[..., Path], warm_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with images enough to fine-tune, on a task that leaves nothing to gain."""
+    folder = tmp_path_factory.mktemp("easy")
+    data = make_images(folder / "photos", {"cat": 80, "dog": 80}, size=32)
+    return train(data, folder / "run", base="untrained", cache=warm_cache)
+
+
+def choice(run: Run, what: str) -> str:
+    return next(choice.reason for choice in run.manifest.choices if choice.what == what)
+
+
+def test_fine_tuning_wins_where_it_helps(tuned: Run) -> None:
+    metrics = tuned.metrics
+    assert metrics["chosen"] == tuned.manifest.chosen == "finetune"
+    assert metrics["finetune"]["log_loss"] < metrics["probe"]["log_loss"]
+    assert metrics["finetune"]["accuracy"] >= metrics["probe"]["accuracy"]
+    assert metrics["comparison"]["p_value"] < 0.05
+    assert metrics["test"]["accuracy"] > 0.85
+    assert "validation images fine-tuning changes the log loss by -" in choice(tuned, "classifier")
+
+
+def test_the_probe_stays_where_nothing_is_gained(easy_run: Run) -> None:
+    metrics = easy_run.metrics
+    assert metrics["chosen"] == easy_run.manifest.chosen == "probe"
+    assert metrics["finetune"] is not None
+    assert "the gain could be chance (p must be below 0.05)" in choice(easy_run, "classifier")
+
+
+def test_the_metrics_of_fine_tuning_are_those_of_the_probe_and_more(tuned: Run) -> None:
+    found = tuned.metrics["finetune"]
+    assert found.keys() >= {"accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "n"}
+    assert found["n"] == tuned.metrics["probe"]["n"] == tuned.manifest.split.images["validation"]
+    assert found["cut"] in ("stage0", "stage1")
+    assert found["views"] >= 1
+    assert tuned.metrics["seconds"]["finetune"] > 0
+
+
+def test_the_history_starts_from_the_probe_and_the_best_epoch_is_the_best(tuned: Run) -> None:
+    found = tuned.metrics["finetune"]
+    history = found["history"]
+    assert [epoch["epoch"] for epoch in history] == list(range(len(history)))
+    assert history[0]["loss"] is None
+    assert all(epoch["loss"] > 0 for epoch in history[1:])
+    assert history[0]["validation_accuracy"] == pytest.approx(tuned.metrics["probe"]["accuracy"])
+    losses = [epoch["validation_loss"] for epoch in history]
+    assert found["best_epoch"] == int(np.argmin(losses)) > 0
+    assert found["accuracy"] == pytest.approx(history[found["best_epoch"]]["validation_accuracy"])
+
+
+def test_cut_and_views_are_choices_with_reasons(tuned: Run) -> None:
+    assert "tera-multiplications" in choice(tuned, "fine-tuning from")
+    assert "the probe is right for" in choice(tuned, "views")
+
+
+def test_a_fine_tuned_network_and_its_keras_model_agree(tuned: Run, hard_photos: Path) -> None:
+    spec = ImageSpec.from_dict(tuned.manifest.image_spec)
+    paths = sorted(hard_photos.rglob("*.png"))[::50]
+    inputs = np.stack([spec.render(path.read_bytes())[0] for path in paths])
+    logits = np.asarray(Run.load(tuned.folder).to_keras().predict_on_batch(inputs))
+    np.testing.assert_allclose(logits, tuned.predict_arrays(inputs), atol=2e-3)
+
+
+def test_fine_tuning_changed_the_top_and_left_the_frozen_part_alone(tuned: Run) -> None:
+    from safetensors.numpy import load_file
+
+    from headstart.catalog import get_base
+
+    before, after = get_base("untrained").weights.load(), load_file(tuned.folder / "weights.safetensors")
+    assert set(after) == set(before) | {"logits/kernel", "logits/bias"}
+    assert tuned.metrics["finetune"]["cut"] == "stage0"
+    for name, array in before.items():
+        is_frozen = name.startswith("stage0") or "_bn/" in name
+        assert np.array_equal(after[name], array) == is_frozen, name
+
+
+def test_fine_tuning_again_reuses_every_feature_and_comes_to_the_same(
+    tuned: Run, hard_photos: Path, warm_cache: Path, tmp_path: Path
+) -> None:
+    again = train(hard_photos, tmp_path / "again", base="untrained", cache=warm_cache)
+    assert again.metrics["features"]["computed"] == 0
+    assert again.metrics["features"]["reused"] == sum(tuned.metrics["features"].values())
+    assert again.metrics["finetune"]["history"] == tuned.metrics["finetune"]["history"]
+    assert (again.folder / "predictions.csv").read_bytes() == (tuned.folder / "predictions.csv").read_bytes()
+
+
+def test_fine_tuning_can_be_switched_off(hard_photos: Path, warm_cache: Path, tmp_path: Path) -> None:
+    run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, finetune=False)
+    assert (run.metrics["chosen"], run.metrics["finetune"]) == ("probe", None)
+    assert choice(run, "classifier") == "fine-tuning was switched off"
+
+
+def test_few_images_are_not_fine_tuned_on(trained: Run) -> None:
+    assert trained.metrics["finetune"] is None
+    assert choice(trained, "classifier") == ("with 17 training images a class, fewer than 50, fine-tuning isn't tried")
