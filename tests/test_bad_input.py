@@ -117,7 +117,8 @@ def test_copies_of_one_image_as_a_class(train: Train, data: Path) -> None:
         shutil.copy(data / "dog" / "000.png", path)
     fails(
         train(data),
-        "class 'dog' has 1 different images, but 3 parts need one each; add images of it; copies of a file count once",
+        "class 'dog' has too few different images: 1, where 3 are needed, one a part; "
+        "add images of it; copies of a file count once",
     )
 
 
@@ -126,7 +127,7 @@ def test_a_class_of_which_no_file_can_be_read(train: Train, data: Path) -> None:
         path.write_text("no pixels here")
     message = (
         "no image of class 'dog' can be used: 000.png: not an image in a format that is read here "
-        f"({', '.join(FORMATS)}); mend these files, or take the class's folder away"
+        f"({', '.join(FORMATS)}), or damaged at its start; mend these files, or take the class's folder away"
     )
     fails(train(data), message)
 

@@ -213,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # File names needn't be Unicode, and a terminal needn't know every letter; JSON knows \udcff as an escape too.
+            # File names needn't be Unicode, and a terminal needn't know every letter; \udcff is JSON too.
             stream.reconfigure(errors="backslashreplace")
     try:
         app(args=arguments, prog_name="headstart")

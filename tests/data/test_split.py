@@ -133,7 +133,8 @@ def test_too_few_different_images_are_refused() -> None:
     with pytest.raises(DataError) as caught:
         divided(images("cat", 9) + images("dog", 2) * 5)
     assert str(caught.value) == (
-        "class 'dog' has too few different images: 2, where 3 are needed, one a part; add images of it; copies of a file count once"
+        "class 'dog' has too few different images: 2, where 3 are needed, one a part; "
+        "add images of it; copies of a file count once"
     )
 
 

@@ -156,7 +156,7 @@ def test_prefix_and_suffix_are_named_after_the_model() -> None:
 @pytest.mark.parametrize("divide", [prefix, suffix])
 def test_an_unknown_cut_is_named_with_the_nearest_one(divide: Any) -> None:
     model = model_of(lambda x: dense("logits")(dense("block_add")(x)))
-    with pytest.raises(UnknownNameError, match="there is no cut named 'blok_add'; did you mean 'block_add'?"):
+    with pytest.raises(UnknownNameError, match=r"there is no cut named 'blok_add'; did you mean 'block_add'\?"):
         divide(model, "blok_add")
 
 

@@ -109,9 +109,8 @@ def test_a_database_damaged_in_the_middle_is_an_error_that_says_what_to_do(cache
     file.write_bytes(content)
     with pytest.raises(
         StoreError, match=r"can't be used \(.*malformed.*\); name another folder with --cache, or remove"
-    ):
-        with Store(cache_dir) as store:
-            store.get([key(number) for number in range(500)])
+    ), Store(cache_dir) as store:
+        store.get([key(number) for number in range(500)])
 
 
 def test_a_store_of_another_version_is_refused(filled: Path) -> None:

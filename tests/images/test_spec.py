@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import math
 import io
 import json
+import math
 
 import numpy as np
 import pytest
