@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from recording import record
 
-COUNTS = (2_500, 10_000, 20_000)
+COUNTS = (5_000, 20_000)
 CLASSES = 4
 ENTRY = """
 import resource, sys

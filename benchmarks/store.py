@@ -42,7 +42,9 @@ def main() -> None:
     figures = {
         side: {figure: spread([turn[figure] for turn in turns]) for figure in turns[0]} for side, turns in sides.items()
     }
-    record("store", {"command": "python benchmarks/store.py", "values": VALUES, "bytes_a_value": value.nbytes, **figures})
+    record(
+        "store", {"command": "python benchmarks/store.py", "values": VALUES, "bytes_a_value": value.nbytes, **figures}
+    )
 
 
 def measure_store(folder: Path, keys: list[bytes], value: np.ndarray) -> dict[str, float]:

@@ -107,9 +107,12 @@ def test_a_database_damaged_in_the_middle_is_an_error_that_says_what_to_do(cache
     content = bytearray(file.read_bytes())
     content[16384 : 40 * 16384] = b"\xff" * (39 * 16384)
     file.write_bytes(content)
-    with pytest.raises(
-        StoreError, match=r"can't be used \(.*malformed.*\); name another folder with --cache, or remove"
-    ), Store(cache_dir) as store:
+    with (
+        pytest.raises(
+            StoreError, match=r"can't be used \(.*malformed.*\); name another folder with --cache, or remove"
+        ),
+        Store(cache_dir) as store,
+    ):
         store.get([key(number) for number in range(500)])
 
 

@@ -83,8 +83,8 @@ def test_noise_asks_for_more_caution_than_a_clear_problem() -> None:
 
 def test_the_search_stops_where_the_loss_rises_again() -> None:
     rng = np.random.default_rng(3)
-    x, labels = rng.normal(size=(120, 40)).astype(np.float32), np.arange(120) % 2
-    x[:, 0] += labels
+    x, labels = rng.normal(size=(200, 100)).astype(np.float32), np.arange(200) % 2
+    x[:, 0] += 0.5 * labels
     probe = fit_probe(x, labels, 2, seed=0)
     tried = list(probe.cross_validated)
     losses = list(probe.cross_validated.values())

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headstart.catalog.untrained import BASE
+from headstart.evaluation.calibration import softmax
+from headstart.evaluation.metrics import accuracy, log_loss
+from headstart.features.boundary import suffix
+from headstart.features.extract import FeatureSet
+from headstart.images.views import PLAIN, UPSIDE_DOWN, View
+from headstart.learn import finetune as module
+from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune
+
+VIEWS = (PLAIN, UPSIDE_DOWN)
+
+
+@dataclass(frozen=True)
+class Recorded(FeatureSet):
+    """A feature set that notes what is loaded."""
+
+    loads: list[list[tuple[str, View]]] = field(default_factory=list)
+
+    def load(self, images: Sequence[tuple[str, View]]) -> np.ndarray:
+        self.loads.append(list(images))
+        return super().load(images)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fine-tuned base, the base's weights before, and the batches that it was trained on."""
+
+    result: FineTuned
+    base: Any
+    before: dict[str, np.ndarray]
+    batches: list[list[tuple[str, View]]]
+    advanced: list[int]
+
+
+def weights(model: Any) -> dict[str, np.ndarray]:
+    return {variable.path: np.copy(variable.numpy()) for variable in model.variables}
+
+
+def tune(problem: Any, *, images: int | None = None, **recipe: Any) -> Trained:
+    """Fine-tune a fresh base on the first few images of the problem."""
+    settings = {"epochs": 2, "batch_size": 16, "learning_rate": 3e-3} | recipe
+    features = Recorded(**{name: getattr(problem.features, name) for name in problem.features.__dataclass_fields__})
+    train = Labelled(problem.train.digests[:images], problem.train.labels[:images])
+    base, advanced = BASE.build(), []
+    before = weights(base)
+    result = finetune(
+        base,
+        Recipe(problem.cut, VIEWS, **settings),
+        features,
+        problem.probe,
+        train,
+        problem.validation,
+        advanced.append,
+    )
+    batches = [load for load in features.loads if load[0][0] in set(train.digests)]
+    return Trained(result, base, before, batches, advanced)
+
+
+@pytest.fixture(scope="module")
+def trained(problem: Any) -> Trained:
+    return tune(problem, epochs=12)
+
+
+@pytest.fixture(scope="module")
+def spoilt(problem: Any) -> Trained:
+    """Trained at a rate that ruins the network."""
+    return tune(problem, images=32, epochs=2, learning_rate=1.0)
+
+
+def from_images(result: FineTuned, problem: Any) -> np.ndarray:
+    return np.asarray(result.model(problem.inputs, training=False))
+
+
+def test_epoch_0_is_the_probe(trained: Trained, problem: Any) -> None:
+    first = trained.result.history[0]
+    probabilities = softmax(problem.probe.logits(problem.pooled))
+    assert (first.epoch, first.loss) == (0, None)
+    assert first.validation_loss == pytest.approx(log_loss(probabilities, problem.validation.labels), abs=1e-4)
+    assert first.validation_accuracy == pytest.approx(accuracy(probabilities, problem.validation.labels), abs=0.02)
+
+
+def test_fine_tuning_solves_what_the_probe_cannot(trained: Trained) -> None:
+    probe, best = trained.result.history[0], trained.result.history[trained.result.best_epoch]
+    assert probe.validation_accuracy < 0.65
+    assert best.validation_accuracy > 0.85
+    assert best.validation_loss < 0.75 * probe.validation_loss
+
+
+def test_the_history_has_an_entry_an_epoch(trained: Trained) -> None:
+    history = trained.result.history
+    assert [entry.epoch for entry in history] == list(range(13))
+    losses = [entry.loss for entry in history[1:]]
+    assert all(loss is not None and math.isfinite(loss) for loss in losses)
+    assert losses[-1] < 0.75 * losses[0]
+
+
+def test_the_best_epoch_is_that_of_the_smallest_validation_loss(trained: Trained, spoilt: Trained) -> None:
+    for result in (trained.result, spoilt.result):
+        losses = [entry.validation_loss for entry in result.history]
+        assert result.best_epoch == losses.index(min(losses))
+
+
+def test_the_result_is_at_least_as_good_as_the_best_epoch(trained: Trained, problem: Any) -> None:
+    best = trained.result.history[trained.result.best_epoch]
+    found = log_loss(softmax(trained.result.validation_logits), problem.validation.labels)
+    assert found <= best.validation_loss + 1e-6
+    assert trained.result.interpolation in INTERPOLATIONS
+
+
+def test_weights_between_the_probe_and_the_best_epoch_are_tried(problem: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for share in (0.5, 1.0):
+        monkeypatch.setattr(module, "INTERPOLATIONS", (share,))
+        found[share] = tune(problem, epochs=3)
+        assert (found[share].result.interpolation, found[share].result.best_epoch) == (share, 3)
+    half, full, before = weights(found[0.5].base), weights(found[1.0].base), found[1.0].before
+    assert np.abs(full["stage1_conv/kernel"] - before["stage1_conv/kernel"]).max() > 0.01
+    for path in half:
+        np.testing.assert_allclose(half[path], (before[path] + full[path]) / 2, atol=1e-5)
+    best = found[1.0].result
+    loss = log_loss(softmax(best.validation_logits), problem.validation.labels)
+    assert loss == pytest.approx(best.history[3].validation_loss, rel=1e-5)
+
+
+def test_the_share_of_the_way_with_the_smallest_loss_is_taken(problem: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = {}
+    for shares in ((0.25,), (1.0,), (0.25, 1.0)):
+        monkeypatch.setattr(module, "INTERPOLATIONS", shares)
+        result = tune(problem, epochs=3).result
+        losses[shares] = log_loss(softmax(result.validation_logits), problem.validation.labels)
+    assert losses[0.25, 1.0] == pytest.approx(min(losses[0.25,], losses[1.0,]), rel=1e-5)
+    assert losses[0.25,] != pytest.approx(losses[1.0,], rel=1e-3)
+    assert result.interpolation == min((0.25, 1.0), key=lambda share: losses[share,])
+
+
+def test_the_model_from_images_gives_the_logits_that_were_reported(trained: Trained, problem: Any) -> None:
+    assert trained.result.validation_logits.shape == (80, 2)
+    # The features that validation read are rounded to half precision, the model's own are not.
+    np.testing.assert_allclose(from_images(trained.result, problem), trained.result.validation_logits, atol=0.02)
+    top = suffix(trained.result.model, problem.cut)
+    stored = problem.features.load([(digest, PLAIN) for digest in problem.validation.digests]).astype(np.float32)
+    np.testing.assert_allclose(top(stored, training=False), trained.result.validation_logits, atol=1e-3)
+
+
+def test_training_that_only_does_harm_leaves_the_probe(spoilt: Trained, problem: Any) -> None:
+    assert spoilt.result.best_epoch == 0
+    assert spoilt.result.history[-1].validation_loss > spoilt.result.history[0].validation_loss
+    np.testing.assert_allclose(from_images(spoilt.result, problem), problem.probe.logits(problem.pooled), atol=1e-3)
+    for path, found in weights(spoilt.base).items():
+        np.testing.assert_allclose(found, spoilt.before[path], rtol=1e-6)
+    assert spoilt.result.interpolation == INTERPOLATIONS[0]
+
+
+def test_layers_below_the_cut_stay_as_they_were_and_those_above_change(trained: Trained) -> None:
+    after = weights(trained.base)
+    np.testing.assert_array_equal(after["stage0_conv/kernel"], trained.before["stage0_conv/kernel"])
+    for layer in ("stage1_conv", "stage2_conv"):
+        assert np.abs(after[f"{layer}/kernel"] - trained.before[f"{layer}/kernel"]).max() > 1e-3
+
+
+def test_batch_norms_stay_as_they_were(trained: Trained) -> None:
+    after = weights(trained.base)
+    norms = [path for path in after if "_bn/" in path]
+    assert len(norms) == 12
+    for path in norms:
+        np.testing.assert_allclose(after[path], trained.before[path], rtol=1e-6)
+
+
+def test_the_result_shares_its_layers_with_the_base(trained: Trained) -> None:
+    assert set(trained.base.layers) <= set(trained.result.model.layers)
+
+
+def test_the_same_seed_gives_the_same_history(problem: Any) -> None:
+    one, two, other = (tune(problem, images=48, seed=seed).result for seed in (1, 1, 2))
+    np.testing.assert_allclose(numbers(one), numbers(two), rtol=1e-5)
+    np.testing.assert_allclose(one.validation_logits, two.validation_logits, atol=1e-5)
+    assert one.history[1].loss != pytest.approx(other.history[1].loss, rel=1e-4)
+
+
+def numbers(result: FineTuned) -> list[list[float]]:
+    return [[entry.loss or 0.0, entry.validation_loss, entry.validation_accuracy] for entry in result.history]
+
+
+def test_each_epoch_takes_whole_batches_of_different_images(problem: Any) -> None:
+    run = tune(problem, images=40, epochs=3)
+    assert [len(batch) for batch in run.batches] == [16, 16] * 3
+    epochs = [run.batches[start] + run.batches[start + 1] for start in (0, 2, 4)]
+    assert all(len({digest for digest, _ in epoch}) == 32 for epoch in epochs)
+    assert len({tuple(digest for digest, _ in epoch) for epoch in epochs}) == 3
+    assert run.advanced == [16] * 6
+
+
+def test_fewer_images_than_a_batch_make_one_batch(problem: Any) -> None:
+    run = tune(problem, images=10, batch_size=32)
+    assert [len(batch) for batch in run.batches] == [10, 10]
+    assert run.advanced == [10, 10]
+    assert len(run.result.history) == 3
+
+
+def test_each_epoch_draws_a_view_for_each_image(trained: Trained, problem: Any) -> None:
+    drawn = [view for batch in trained.batches for _, view in batch]
+    assert len(drawn) == 12 * 160
+    assert 0.4 < drawn.count(PLAIN) / len(drawn) < 0.6
+    of_one = {view for batch in trained.batches for digest, view in batch if digest == problem.train.digests[0]}
+    assert of_one == set(VIEWS)
+
+
+def test_what_an_epoch_draws_depends_on_its_number_and_the_seed_only(problem: Any) -> None:
+    short = tune(problem, images=32, epochs=1, learning_rate=1e-4).batches
+    long = tune(problem, images=32, epochs=2, learning_rate=3e-3).batches
+    other = tune(problem, images=32, epochs=1, learning_rate=1e-4, seed=1).batches
+    assert long[:2] == short
+    assert long[2:] != short
+    assert other != short
+
+
+def test_labels_go_with_their_images(problem: Any) -> None:
+    """With every label exchanged, the network learns the opposite."""
+    swapped = replace(problem.train, labels=1 - problem.train.labels)
+    found = tune(replace(problem, train=swapped), epochs=12).result
+    assert found.history[-1].loss is not None
+    assert found.history[-1].loss < 0.55
+    assert found.history[-1].validation_accuracy < 0.2
+
+
+def test_label_smoothing_keeps_the_training_loss_up(problem: Any) -> None:
+    plain, smooth = (tune(problem, images=48, label_smoothing=share).result for share in (0.0, 0.5))
+    assert plain.history[1].loss is not None
+    assert smooth.history[1].loss is not None
+    assert plain.history[1].loss != pytest.approx(smooth.history[1].loss, rel=1e-4)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headstart.catalog.untrained import BASE
+from headstart.learn.heads import LOGITS, attach_linear_head, attach_training_head, fold_training_head
+from headstart.learn.probe import Probe
+
+
+@pytest.fixture
+def base() -> Any:
+    return BASE.build()
+
+
+@pytest.fixture(scope="module")
+def inputs() -> np.ndarray:
+    return np.random.default_rng(0).uniform(-1, 1, (5, 32, 32, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def probe() -> Probe:
+    """A probe whose features differ in size a thousandfold; one of them never varied."""
+    rng = np.random.default_rng(1)
+    deviation = (10.0 ** rng.uniform(-2, 1, 32)).astype(np.float32)
+    deviation[3] = 1
+    weights = (rng.normal(size=(32, 4)) / deviation[:, None]).astype(np.float32)
+    bias, mean = rng.normal(size=4).astype(np.float32), rng.uniform(0, 3, 32).astype(np.float32)
+    return Probe(weights, bias, mean, deviation, 0.01, 5, {})
+
+
+def pooled(base: Any, inputs: np.ndarray) -> np.ndarray:
+    return np.asarray(base(inputs, training=False)).mean(axis=(1, 2))
+
+
+def run(model: Any, inputs: np.ndarray, *, training: bool = False) -> np.ndarray:
+    return np.asarray(model(inputs, training=training))
+
+
+def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max() + 1e-6)
+
+
+def test_a_linear_head_is_average_pooling_and_a_dense_layer(base: Any, inputs: np.ndarray, probe: Probe) -> None:
+    model = attach_linear_head(base, 4)
+    assert model.output.shape == (None, 4)
+    assert {f"{LOGITS}/kernel", f"{LOGITS}/bias"} <= {variable.path for variable in model.variables}
+    model.get_layer(LOGITS).set_weights([probe.weights, probe.bias])
+    assert_same(run(model, inputs), pooled(base, inputs) @ probe.weights + probe.bias)
+
+
+def test_a_head_shares_the_layers_of_the_base(base: Any, inputs: np.ndarray, probe: Probe) -> None:
+    for model in (attach_linear_head(base, 4), attach_training_head(base, probe)):
+        assert set(base.layers) <= set(model.layers)
+
+
+def test_a_training_head_gives_the_logits_of_the_probe(base: Any, inputs: np.ndarray, probe: Probe) -> None:
+    found = run(attach_training_head(base, probe), inputs)
+    assert_same(found, probe.logits(pooled(base, inputs)))
+    assert found.std(axis=0).min() > 1e-3
+
+
+def test_a_training_head_drops_features_in_training_only(base: Any, inputs: np.ndarray, probe: Probe) -> None:
+    model = attach_training_head(base, probe)
+    whole = run(model, inputs)
+    np.testing.assert_array_equal(run(model, inputs), whole)
+    assert np.abs(run(model, inputs, training=True) - whole).max() > 1e-3
+
+
+def test_what_dropout_sees_is_standardised(base: Any, inputs: np.ndarray, probe: Probe) -> None:
+    import keras
+
+    model = attach_training_head(base, probe)
+    seen = run(keras.Model(model.input, model.get_layer(LOGITS).input), inputs)
+    assert_same(seen, (pooled(base, inputs) - probe.mean) / probe.deviation)
+
+
+def test_folding_gives_the_probe_back(base: Any, inputs: np.ndarray, probe: Probe) -> None:
+    model = fold_training_head(attach_training_head(base, probe), base, probe)
+    kernel, bias = model.get_layer(LOGITS).get_weights()
+    np.testing.assert_allclose(kernel, probe.weights, rtol=1e-5)
+    np.testing.assert_allclose(bias, probe.bias, atol=1e-4 * np.abs(probe.mean @ probe.weights).max())
+
+
+def test_folding_after_training_changes_no_answer(base: Any, inputs: np.ndarray, probe: Probe) -> None:
+    trained = attach_training_head(base, probe)
+    before = run(trained, inputs)
+    trained.compile("adam", "mse")
+    for _ in range(5):
+        trained.train_on_batch(inputs, np.zeros((5, 4), np.float32))
+    folded = fold_training_head(trained, base, probe)
+    assert np.abs(run(trained, inputs) - before).max() > 1e-3
+    assert_same(run(folded, inputs), run(trained, inputs))
+    assert [type(layer).__name__ for layer in folded.layers[-2:]] == ["GlobalAveragePooling2D", "Dense"]
+    assert set(base.layers) <= set(folded.layers)
