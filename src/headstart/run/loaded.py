@@ -27,7 +27,7 @@ class Prediction:
     """What a run says of one image.
 
     Attributes:
-        source: the file's path, or the number of the image among those given.
+        source: the file's path.
         probabilities: calibrated, by label, the most probable first; empty where there is an error.
         error: why the image couldn't be read; None if it could.
     """
@@ -83,7 +83,12 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """What metrics.json says."""
+        """What metrics.json says.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        _verify(self.folder / METRICS, self.manifest.files.get(METRICS))
         metrics: dict[str, Any] = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
         return metrics
 
@@ -161,7 +166,18 @@ class Run:
                 self._engine = OpenVINOEngine(self.folder / NETWORK, hint="throughput" if many else "latency")
             except EngineError as error:
                 raise RunError(f"the network of {self.folder} can't be loaded", "train again") from error
+            self._check_shapes(self._engine)
         return self._engine
+
+    def _check_shapes(self, engine: OpenVINOEngine[Any]) -> None:
+        """A manifest that was edited may promise other images or labels than the network takes and gives."""
+        spec = ImageSpec.from_dict(self.manifest.image_spec)
+        promised = (spec.height, spec.width, 3), (len(self.labels),)
+        if (engine.input_shape, engine.output_shape) != promised:
+            raise RunError(
+                f"{self.folder}: the manifest's image size and labels don't fit the network",
+                "copy the whole run folder again, or train again",
+            )
 
 
 def _verify(path: Path, expected: str | None) -> None:

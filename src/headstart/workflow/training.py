@@ -76,6 +76,10 @@ def train(
         RunError: the run can't be written.
     """
     draft = RunDraft(Path(out))
+    if Path(out).resolve().is_relative_to(Path(data).resolve()):
+        raise UsageError(
+            f"{out} lies inside {data}, where it would pass for a class", "name a folder elsewhere with --out"
+        )
     if precision not in PRECISIONS:
         raise UnknownNameError("precision", precision, PRECISIONS)
     if not 0 <= seed <= LARGEST_SEED:
