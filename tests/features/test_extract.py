@@ -190,6 +190,14 @@ def test_progress_adds_up_to_the_number_of_files(
         assert sum(counts) == len(images) + 1
 
 
+def test_what_was_computed_is_written_at_the_end(
+    images: list[Path], make_features: MakeFeatures, cache_dir: Path
+) -> None:
+    extract(images, make_features())
+    with Store(cache_dir) as other:
+        assert other.info().values == len(images)
+
+
 def test_no_files_are_no_problem(make_features: MakeFeatures) -> None:
     result = extract([], make_features())
     assert (result.digests, result.unreadable, result.computed, result.reused) == ({}, {}, 0, 0)
