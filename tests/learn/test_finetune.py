@@ -134,13 +134,14 @@ def test_weights_between_the_probe_and_the_best_epoch_are_tried(problem: Any, mo
 
 def test_the_share_of_the_way_with_the_smallest_loss_is_taken(problem: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = {}
-    for shares in ((0.25,), (1.0,), (0.25, 1.0)):
+    for shares in ((0.25,), (1.0,), (1.0, 0.25)):
         monkeypatch.setattr(module, "INTERPOLATIONS", shares)
         result = tune(problem, epochs=3).result
         losses[shares] = log_loss(softmax(result.validation_logits), problem.validation.labels)
-    assert losses[0.25, 1.0] == pytest.approx(min(losses[0.25,], losses[1.0,]), rel=1e-5)
+    assert losses[1.0, 0.25] == pytest.approx(min(losses[0.25,], losses[1.0,]), rel=1e-5)
     assert losses[0.25,] != pytest.approx(losses[1.0,], rel=1e-3)
     assert result.interpolation == min((0.25, 1.0), key=lambda share: losses[share,])
+    np.testing.assert_allclose(from_images(result, problem), result.validation_logits, atol=0.02)
 
 
 def test_the_model_from_images_gives_the_logits_that_were_reported(trained: Trained, problem: Any) -> None:

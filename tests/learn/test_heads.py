@@ -52,18 +52,18 @@ def test_a_linear_head_is_average_pooling_and_a_dense_layer(base: Any, inputs: n
 
 
 def test_a_head_shares_the_layers_of_the_base(base: Any, inputs: np.ndarray, probe: Probe) -> None:
-    for model in (attach_linear_head(base, 4), attach_training_head(base, probe)):
+    for model in (attach_linear_head(base, 4), attach_training_head(base, probe, seed=0)):
         assert set(base.layers) <= set(model.layers)
 
 
 def test_a_training_head_gives_the_logits_of_the_probe(base: Any, inputs: np.ndarray, probe: Probe) -> None:
-    found = run(attach_training_head(base, probe), inputs)
+    found = run(attach_training_head(base, probe, seed=0), inputs)
     assert_same(found, probe.logits(pooled(base, inputs)))
     assert found.std(axis=0).min() > 1e-3
 
 
 def test_a_training_head_drops_features_in_training_only(base: Any, inputs: np.ndarray, probe: Probe) -> None:
-    model = attach_training_head(base, probe)
+    model = attach_training_head(base, probe, seed=0)
     whole = run(model, inputs)
     np.testing.assert_array_equal(run(model, inputs), whole)
     assert np.abs(run(model, inputs, training=True) - whole).max() > 1e-3
@@ -72,20 +72,20 @@ def test_a_training_head_drops_features_in_training_only(base: Any, inputs: np.n
 def test_what_dropout_sees_is_standardised(base: Any, inputs: np.ndarray, probe: Probe) -> None:
     import keras
 
-    model = attach_training_head(base, probe)
+    model = attach_training_head(base, probe, seed=0)
     seen = run(keras.Model(model.input, model.get_layer(LOGITS).input), inputs)
     assert_same(seen, (pooled(base, inputs) - probe.mean) / probe.deviation)
 
 
 def test_folding_gives_the_probe_back(base: Any, inputs: np.ndarray, probe: Probe) -> None:
-    model = fold_training_head(attach_training_head(base, probe), base, probe)
+    model = fold_training_head(attach_training_head(base, probe, seed=0), base, probe)
     kernel, bias = model.get_layer(LOGITS).get_weights()
     np.testing.assert_allclose(kernel, probe.weights, rtol=1e-5)
     np.testing.assert_allclose(bias, probe.bias, atol=1e-4 * np.abs(probe.mean @ probe.weights).max())
 
 
 def test_folding_after_training_changes_no_answer(base: Any, inputs: np.ndarray, probe: Probe) -> None:
-    trained = attach_training_head(base, probe)
+    trained = attach_training_head(base, probe, seed=0)
     before = run(trained, inputs)
     trained.compile("adam", "mse")
     for _ in range(5):

@@ -31,7 +31,7 @@ BATCH_SIZE = 32
 WARM_UP_SHARE = 0.1
 PREDICT_BATCH = 64
 # Shares of the way from the probe to the best epoch; ties go to the nearer one.
-INTERPOLATIONS = (0.25, 0.5, 0.75, 1.0)
+INTERPOLATIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def finetune(
         validation: what the best epoch is chosen by.
         advance: called with the number of images trained on since the last call.
     """
-    model = attach_training_head(base, probe)
+    model = attach_training_head(base, probe, recipe.seed)
     freeze_batch_norm(model)
     top = suffix(model, recipe.cut)
     start = top.get_weights()
@@ -156,7 +156,8 @@ def _interpolate(
 
 
 def _between(start: list[np.ndarray], end: list[np.ndarray], share: float) -> list[np.ndarray]:
-    return [(1 - share) * a + share * b for a, b in zip(start, end, strict=True)]
+    # In this form weights that are equal at both ends, such as BatchNorm's, stay exactly as they are.
+    return [b if share == 1 else a + share * (b - a) for a, b in zip(start, end, strict=True)]
 
 
 def _compile(top: keras.Model, recipe: Recipe, steps: int) -> None:

@@ -27,18 +27,18 @@ def attach_linear_head(base: keras.Model, classes: int) -> keras.Model:
     return keras.Model(base.input, logits, name=f"{base.name}_classifier")
 
 
-def attach_training_head(base: keras.Model, probe: Probe) -> keras.Model:
+def attach_training_head(base: keras.Model, probe: Probe, seed: int) -> keras.Model:
     """The same function as a linear head with the probe's weights, in the form that trains well.
 
     Pooled features are all positive and of very different sizes. A step of Adam moves every weight by the same amount,
     so on raw features the first steps shift all logits together and undo the probe. On standardised ones they don't.
-    Dropout (Srivastava et al. 2014) acts on the standardised features, and in training only.
+    Dropout (Srivastava et al. 2014), drawn from the seed, acts on the standardised features, and in training only.
     """
     import keras
 
     x = keras.layers.GlobalAveragePooling2D(name=POOL)(base.output)
     x = keras.layers.Normalization(mean=probe.mean, variance=probe.deviation**2, name=STANDARDISE)(x)
-    x = keras.layers.Dropout(DROPOUT_RATE, seed=0, name=DROPOUT)(x)
+    x = keras.layers.Dropout(DROPOUT_RATE, seed=seed, name=DROPOUT)(x)
     logits = keras.layers.Dense(probe.bias.size, name=LOGITS)
     model = keras.Model(base.input, logits(x), name=f"{base.name}_training")
     logits.set_weights([probe.weights * probe.deviation[:, None], probe.bias + probe.mean @ probe.weights])
