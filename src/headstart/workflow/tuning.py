@@ -19,10 +19,10 @@ from headstart.workflow.session import Session
 # With fewer training images a class than this, fine-tuning gains at most a point over the probe and often loses some.
 FEWEST_IMAGES_A_CLASS = 50
 # More views help less than they cost: each is another run of the prefix over all training images.
-VIEWS = 3
+VIEWS = 4
 # Passes over the images follow from the number of steps: about 500 for a few hundred images a class (BiT-HyperRule,
 # Kolesnikov et al. 2020, arXiv:1912.11370), with bounds so that few images aren't learned by heart and many are seen.
-STEPS = 500
+STEPS = 600
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 20
 # Features at the cut may take so much of the store's budget, so that those of other runs aren't all driven out.
 SHARE_OF_STORE = 0.5
