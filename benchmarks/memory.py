@@ -12,7 +12,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -32,37 +31,28 @@ finally:
 
 
 def main() -> None:
-    """Measures every count with features computed anew, and without fine-tuning for comparison."""
+    """Measures every count, features computed anew."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="headstart-memory-") as made:
         folder = Path(made)
         for count in COUNTS:
             make_photos(folder / f"{count}", count)
-            for options in (["--no-finetune"], []):
-                rows.append(measure(folder, count, options))
-                print(rows[-1], file=sys.stderr)
+            rows.append(measure(folder, count))
+            print(rows[-1], file=sys.stderr)
     record("memory", {"command": "python benchmarks/memory.py", "runs": rows})
 
 
-def measure(folder: Path, count: int, options: list[str]) -> dict[str, object]:
-    """Peak memory and time of one training run."""
-    out = folder / f"run-{count}-{len(options)}"
-    command = [sys.executable, "-c", ENTRY, "train", str(folder / f"{count}"), "--out", str(out)]
-    start = time.perf_counter()
+def measure(folder: Path, count: int) -> dict[str, int]:
+    """Peak memory of one training run."""
+    command = [sys.executable, "-c", ENTRY, "train", str(folder / f"{count}"), "--out", str(folder / f"run-{count}")]
     done = subprocess.run(
-        [*command, "--cache", str(folder / f"cache-{count}"), "--json", *options],
+        [*command, "--cache", str(folder / f"cache-{count}"), "--json"],
         check=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    kilobytes = int(done.stderr.split()[-1])
-    return {
-        "images": count,
-        "finetune": not options,
-        "peak_mb": round(kilobytes / 1000),
-        "seconds": round(time.perf_counter() - start, 1),
-    }
+    return {"images": count, "peak_mb": round(int(done.stderr.split()[-1]) / 1000)}
 
 
 def make_photos(root: Path, count: int) -> None:
