@@ -8,8 +8,8 @@ run in turn, REPEATS times, and ratios are taken within a turn, since machines s
 What the cores allow is 1 / (1 / engine alone + decoding time an image / cores): both take all cores, so their times
 add up however well they overlap. Decoding is measured in one thread while the engine is idle.
 
-Expect, on two cores: a share of what the cores allow from 0.92 to 1.0; in f32 2 to 4 times `tf.data` decoding with
-`keras.Model.predict` on 224-pixel files; on 12-megapixel files 4 to 6 times decoding at full size. bf16 is measured
+Expect, on two cores: a share of what the cores allow from 0.95 to 1.0; in f32 3 to 4 times `tf.data` decoding with
+`keras.Model.predict` on 224-pixel files; on 12-megapixel files 5 to 6 times decoding at full size. bf16 is measured
 where the CPU has it.
 """
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from recording import record
 
-COUNTS = (5_000, 20_000)
+COUNTS = (2_500, 20_000)
 CLASSES = 4
 ENTRY = """
 import resource, sys

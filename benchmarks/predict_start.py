@@ -3,7 +3,7 @@
     python benchmarks/predict_start.py
 
 Wall time of whole processes. Expect 0.6 to 1.1 s for `headstart predict` of one image with EfficientNet-Lite0 on two
-cores, and 0.02 to 0.06 s for `import headstart` beyond starting Python.
+cores, and 0.01 to 0.05 s for `import headstart` beyond starting Python.
 """
 
 from __future__ import annotations
