@@ -93,8 +93,16 @@ def test_a_rich_display_shows_title_count_and_rate(capfd: pytest.CaptureFixture[
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_rich_display_shows_how_far_an_unfinished_stage_came() -> None:
-    assert "25/40" in shown(40, 25)
+def test_a_stage_that_took_less_than_announced_ends_full() -> None:
+    assert "25/25" in shown(40, 25)
+
+
+def test_a_stage_that_failed_shows_how_far_it_came() -> None:
+    file = io.StringIO()
+    with pytest.raises(RuntimeError, match="stop"), RichDisplay(file).stage("Reading", 40, "images") as advance:
+        advance(25)
+        raise RuntimeError("stop")
+    assert "25/40" in file.getvalue()
 
 
 def test_a_rich_display_needs_no_total() -> None:

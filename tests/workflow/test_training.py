@@ -257,7 +257,14 @@ def many_images(tmp_path: Path) -> Path:
 
 def start_and_stop(command: list[str], store: Path, signal_number: int) -> tuple[int, str]:
     """Starts a training run and stops it once some features are in the store; its exit code and stderr."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8")
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        # A shell lets what it starts in the background ignore Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while features_in(store) == 0 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
