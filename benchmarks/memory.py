@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py
 
-Synthetic 256-pixel JPEGs, EfficientNet-Lite0, the whole of `headstart train` with fine-tuning, in a process of its own
+Synthetic 256-pixel JPEGs, EfficientNet-Lite0, `headstart train` without fine-tuning, in a process of its own
 whose largest resident set the operating system reports. Expect about 1.2 GB, most of it TensorFlow, rising by some
 5 to 15 kB an image for the pooled features that the probe is fitted on.
 """
@@ -46,7 +46,7 @@ def measure(folder: Path, count: int) -> dict[str, int]:
     """Peak memory of one training run."""
     command = [sys.executable, "-c", ENTRY, "train", str(folder / f"{count}"), "--out", str(folder / f"run-{count}")]
     done = subprocess.run(
-        [*command, "--cache", str(folder / f"cache-{count}"), "--json"],
+        [*command, "--cache", str(folder / f"cache-{count}"), "--json", "--no-finetune"],
         check=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
