@@ -53,7 +53,7 @@ class Recipe:
     views: tuple[View, ...]
     epochs: int
     batch_size: int = BATCH_SIZE
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0
     seed: int = 0

@@ -15,7 +15,7 @@ POOL = "pool"
 STANDARDISE = "standardise"
 DROPOUT = "dropout"
 LOGITS = "logits"
-DROPOUT_RATE = 0.5
+DROPOUT_RATE = 0.2
 
 
 def attach_linear_head(base: keras.Model, classes: int) -> keras.Model:
