@@ -3,8 +3,8 @@
     python benchmarks/memory.py
 
 Synthetic 256-pixel JPEGs, EfficientNet-Lite0, `headstart train` without fine-tuning, in a process of its own
-whose largest resident set the operating system reports. Expect about 1.2 GB, most of it TensorFlow, rising by some
-5 to 15 kB an image for the pooled features that the probe is fitted on.
+whose largest resident set the operating system reports. Expect 0.9 to 1.2 GB, most of it TensorFlow, rising by some
+10 to 15 kB an image for the pooled features that the probe is fitted on.
 """
 
 from __future__ import annotations
