@@ -5,7 +5,7 @@
 Values of 19 kB, the features of an image at EfficientNet-Lite0's block 14 in float16; written in transactions of 256,
 read at random in batches of 32. The resident set is what reading them all adds to it.
 
-Expect LMDB to write about three times and to read about four times as many values a second. Either is twenty times
+Expect LMDB to write about three times and to read about five times as many values a second. Either is far
 faster than the engine that makes them, so that what decides is the rest: SQLite takes no size beforehand, reports a
 full disk as an ordinary error, and its pages don't count as memory of the process that reads them.
 """

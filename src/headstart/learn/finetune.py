@@ -169,7 +169,7 @@ def _compile(top: keras.Model, recipe: Recipe, steps: int) -> None:
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-    # XLA compiles depthwise convolutions for the CPU into code that is several times slower.
+    # XLA compiles depthwise convolutions for the CPU into slower code.
     top.compile(optimizer, loss, jit_compile=False)
 
 
