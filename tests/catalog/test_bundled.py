@@ -76,7 +76,14 @@ def test_the_stages_of_a_base_are_cuts_in_the_order_of_the_network(base: Base) -
 def test_a_base_takes_what_its_spec_makes_and_gives_the_features_it_announces(base: Base) -> None:
     model = network(base)
     assert model.input.shape == (None, base.spec.height, base.spec.width, 3)
-    assert model.output.shape[-1] == base.features
+    of_detail = 2 * model.get_layer(base.detail).output.shape[-1] if base.detail else 0
+    assert model.output.shape[-1] + of_detail == base.features
+
+
+@each_base
+def test_the_detail_of_a_base_is_a_stage_that_every_shallower_cut_can_reach(base: Base) -> None:
+    """Fine-tuning may start at any stage but the last, and the pooled detail must lie at or above it."""
+    assert base.detail in (None, base.stages[-2])
 
 
 @each_base

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,18 @@ def test_pooled_features_are_averages_of_the_last_feature_map(features: BaseFeat
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_pooled_features_take_in_the_map_that_shows_details(cache_dir: Path, images: list[Path]) -> None:
+    base = replace(BASE, detail="stage1", features=BASE.features + 32)
+    with Store(cache_dir) as store:
+        found = stored(BaseFeatures(base, store).pooled("f32"), images)
+    model = BASE.build()
+    last = np.asarray(model(rendered(images), training=False))
+    detail = np.asarray(prefix(model, "stage1")(rendered(images), training=False))
+    expected = np.concatenate([detail.mean(axis=(1, 2)), detail.max(axis=(1, 2)), last.mean(axis=(1, 2))], axis=1)
+    assert found.shape == (6, base.features)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_features_at_a_cut_are_the_outputs_of_its_prefix_in_half_precision(
     features: BaseFeatures, images: list[Path]
 ) -> None:
@@ -56,7 +69,8 @@ def test_features_at_a_cut_are_the_outputs_of_its_prefix_in_half_precision(
 
 def test_features_of_different_places_and_precisions_have_different_keys(features: BaseFeatures) -> None:
     sets = [features.pooled("f32"), features.at("stage1", "f32"), features.at("stage2", "f32"), features.pooled("bf16")]
-    assert len({some.key("ab", PLAIN) for some in sets}) == 4
+    sets.append(BaseFeatures(replace(BASE, detail="stage1"), features._store).pooled("f32"))
+    assert len({some.key("ab", PLAIN) for some in sets}) == 5
     assert all(BASE.fingerprint in some.network for some in sets)
 
 

@@ -56,6 +56,33 @@ def test_a_head_shares_the_layers_of_the_base(base: Any, inputs: np.ndarray, pro
         assert set(base.layers) <= set(model.layers)
 
 
+def test_a_head_on_two_maps_pools_both(base: Any, inputs: np.ndarray) -> None:
+    import keras
+
+    model = attach_linear_head(base, 4, "stage1")
+    detail = run(keras.Model(base.input, base.get_layer("stage1").output), inputs)
+    seen = run(keras.Model(model.input, model.get_layer(LOGITS).input), inputs)
+    averages, maxima = detail.mean(axis=(1, 2)), detail.max(axis=(1, 2))
+    assert_same(seen, np.concatenate([averages, maxima, pooled(base, inputs)], axis=1))
+
+
+def test_a_training_head_on_two_maps_folds_into_a_linear_one(base: Any, inputs: np.ndarray) -> None:
+    rng = np.random.default_rng(2)
+    weights, bias, mean = rng.normal(size=(64, 4)), rng.normal(size=4), rng.uniform(0, 3, 64)
+    deviation = rng.uniform(0.1, 2, 64)
+    probe = Probe(*(part.astype(np.float32) for part in (weights, bias, mean, deviation)), 0.01, 5, {})
+    trained = attach_training_head(base, probe, 0, "stage1")
+    folded = fold_training_head(trained, base, probe, "stage1")
+    assert_same(run(folded, inputs), run(trained, inputs))
+    assert_same(run(folded, inputs), run(attach_linear_head_of(base, probe), inputs))
+
+
+def attach_linear_head_of(base: Any, probe: Probe) -> Any:
+    model = attach_linear_head(base, 4, "stage1")
+    model.get_layer(LOGITS).set_weights([probe.weights, probe.bias])
+    return model
+
+
 def test_a_training_head_gives_the_logits_of_the_probe(base: Any, inputs: np.ndarray, probe: Probe) -> None:
     found = run(attach_training_head(base, probe, seed=0), inputs)
     assert_same(found, probe.logits(pooled(base, inputs)))

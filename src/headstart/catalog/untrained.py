@@ -75,6 +75,7 @@ BASE = Base(
     name="untrained",
     spec=ImageSpec(SIZE, SIZE, interpolation="bilinear", offset=127.5, divisor=127.5),
     stages=tuple(f"stage{number}" for number in range(len(FILTERS))),
+    detail=None,
     features=FILTERS[-1],
     parameters=6_200,
     imagenet_top1=None,

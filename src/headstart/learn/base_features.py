@@ -12,6 +12,7 @@ from headstart.features.extract import FeatureSet
 from headstart.features.openvino import OpenVINOEngine, Precision
 from headstart.features.prefix import Prefix, converted
 from headstart.features.store import Store
+from headstart.learn.heads import pool
 from headstart.quiet import native_stderr_silenced
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ class BaseFeatures:
     @cached_property
     def pooled_network(self) -> Path:
         """The converted network from images to pooled features."""
-        return converted(Prefix(self._identity("pooled"), self._pooled_model), self._store.folder)
+        return converted(Prefix(self._identity(self._pooled_name), self._pooled_model), self._store.folder)
 
     def pooled(self, precision: Precision) -> FeatureSet:
-        """Average-pooled features of the last feature map, kept as float32, shape (features,)."""
-        return self._feature_set("pooled", self.pooled_network, precision, "float32")
+        """Pooled features, kept as float32, shape (features,)."""
+        return self._feature_set(self._pooled_name, self.pooled_network, precision, "float32")
 
     def at(self, cut: str, precision: Precision) -> FeatureSet:
         """The output of a cut, kept as float16: half the space, and finer than what training makes of it."""
@@ -54,6 +55,10 @@ class BaseFeatures:
         engine = OpenVINOEngine[bytes](network, precision)
         return FeatureSet(self.base.spec, self._identity(name), engine, self._store, precision, dtype)
 
+    @property
+    def _pooled_name(self) -> str:
+        return f"pooled+{self.base.detail}" if self.base.detail else "pooled"
+
     def _identity(self, name: str) -> str:
         return f"{self.base.fingerprint}:{name}"
 
@@ -61,5 +66,4 @@ class BaseFeatures:
         model = self.model
         import keras  # after the model, whose building loads it quietly
 
-        pooled = keras.layers.GlobalAveragePooling2D(name="pool")(model.output)
-        return keras.Model(model.input, pooled, name=f"{model.name}_pooled")
+        return keras.Model(model.input, pool(model, self.base.detail), name=f"{model.name}_pooled")

@@ -39,7 +39,8 @@ class Recipe:
     """How to fine-tune.
 
     Attributes:
-        cut: the layer above which everything is trained.
+        cut: the layer above which everything is trained; not above `detail`.
+        detail: the stage whose map is pooled beside the last one, as for the probe.
         views: renderings of each training image; each epoch draws one an image.
         epochs: passes over the training images.
         batch_size: images a step.
@@ -52,6 +53,7 @@ class Recipe:
     cut: str
     views: tuple[View, ...]
     epochs: int
+    detail: str | None = None
     batch_size: int = BATCH_SIZE
     learning_rate: float = 1e-4
     weight_decay: float = 1e-4
@@ -117,7 +119,7 @@ def finetune(
         validation: what the best epoch is chosen by.
         advance: called with the number of images trained on since the last call.
     """
-    model = attach_training_head(base, probe, recipe.seed)
+    model = attach_training_head(base, probe, recipe.seed, recipe.detail)
     freeze_batch_norm(model)
     top = suffix(model, recipe.cut)
     start = top.get_weights()
@@ -131,7 +133,8 @@ def finetune(
             advance(len(images))
         best.see(_predict(top, features, validation), epoch, loss=float(np.mean(losses)))
     share, logits = _interpolate(top, start, best.weights, lambda: _predict(top, features, validation), validation)
-    return FineTuned(fold_training_head(model, base, probe), logits, tuple(best.history), best.epoch, share)
+    folded = fold_training_head(model, base, probe, recipe.detail)
+    return FineTuned(folded, logits, tuple(best.history), best.epoch, share)
 
 
 def _interpolate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,22 +12,42 @@ if TYPE_CHECKING:
     import keras
 
 POOL = "pool"
+DETAIL = "detail"
 STANDARDISE = "standardise"
 DROPOUT = "dropout"
 LOGITS = "logits"
 DROPOUT_RATE = 0.2
 
 
-def attach_linear_head(base: keras.Model, classes: int) -> keras.Model:
-    """A base with average pooling and a linear layer on it: images to logits, shape (batch, classes)."""
+def pool(base: keras.Model, detail: str | None) -> Any:
+    """The tensor of a base's pooled features, shape (batch, features).
+
+    The average of the last map says what there is in an image. What is small or simple, a scratch or a texture, is
+    often clearer in the map below it, whose average and maximum come first where `detail` names it. Using features of
+    several depths follows Head2Toe (Evci et al. 2022, arXiv:2201.03529).
+    """
+    from keras import layers
+
+    average = layers.GlobalAveragePooling2D(name=POOL)(base.output)
+    if detail is None:
+        return average
+    below = base.get_layer(detail).output
+    parts = [
+        layers.GlobalAveragePooling2D(name=f"{DETAIL}_average")(below),
+        layers.GlobalMaxPooling2D(name=f"{DETAIL}_maximum")(below),
+    ]
+    return layers.Concatenate(name=f"{POOL}_all")([*parts, average])
+
+
+def attach_linear_head(base: keras.Model, classes: int, detail: str | None = None) -> keras.Model:
+    """A base with pooling and a linear layer on it: images to logits, shape (batch, classes)."""
     import keras
 
-    pooled = keras.layers.GlobalAveragePooling2D(name=POOL)(base.output)
-    logits = keras.layers.Dense(classes, name=LOGITS)(pooled)
+    logits = keras.layers.Dense(classes, name=LOGITS)(pool(base, detail))
     return keras.Model(base.input, logits, name=f"{base.name}_classifier")
 
 
-def attach_training_head(base: keras.Model, probe: Probe, seed: int) -> keras.Model:
+def attach_training_head(base: keras.Model, probe: Probe, seed: int, detail: str | None = None) -> keras.Model:
     """The same function as a linear head with the probe's weights, in the form that trains well.
 
     Pooled features are all positive and of very different sizes. A step of Adam moves every weight by the same amount,
@@ -36,8 +56,7 @@ def attach_training_head(base: keras.Model, probe: Probe, seed: int) -> keras.Mo
     """
     import keras
 
-    x = keras.layers.GlobalAveragePooling2D(name=POOL)(base.output)
-    x = keras.layers.Normalization(mean=probe.mean, variance=probe.deviation**2, name=STANDARDISE)(x)
+    x = keras.layers.Normalization(mean=probe.mean, variance=probe.deviation**2, name=STANDARDISE)(pool(base, detail))
     x = keras.layers.Dropout(DROPOUT_RATE, seed=seed, name=DROPOUT)(x)
     logits = keras.layers.Dense(probe.bias.size, name=LOGITS)
     model = keras.Model(base.input, logits(x), name=f"{base.name}_training")
@@ -45,10 +64,10 @@ def attach_training_head(base: keras.Model, probe: Probe, seed: int) -> keras.Mo
     return model
 
 
-def fold_training_head(trained: keras.Model, base: keras.Model, probe: Probe) -> keras.Model:
+def fold_training_head(trained: keras.Model, base: keras.Model, probe: Probe, detail: str | None = None) -> keras.Model:
     """What `attach_training_head` made and training changed, as a base with a plain linear head again."""
     kernel, bias = (np.asarray(weights) for weights in trained.get_layer(LOGITS).get_weights())
     weights = kernel / probe.deviation[:, None]
-    model = attach_linear_head(base, bias.size)
+    model = attach_linear_head(base, bias.size, detail)
     model.get_layer(LOGITS).set_weights([weights, bias - probe.mean @ weights])
     return model

@@ -134,7 +134,8 @@ class Run:
         from headstart.learn.heads import attach_linear_head
 
         _verify(self.folder / WEIGHTS, self.manifest.files.get(WEIGHTS))
-        model = attach_linear_head(get_base(self.manifest.base.name).architecture(), len(self.labels))
+        base = get_base(self.manifest.base.name)
+        model = attach_linear_head(base.architecture(), len(self.labels), base.detail)
         assign(model, load_file(self.folder / WEIGHTS))
         return model
 

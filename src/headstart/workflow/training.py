@@ -103,6 +103,8 @@ def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
     """The pooled features of the base, in the precision that was asked for or that proves sound."""
     base = session.features.base
     session.choose("base", base.name, f"{base.parameters / 1e6:.1f} M parameters, ImageNet top-1 {_top1(base)}")
+    below = f", and the average and maximum of {base.detail}, which shows what is small" if base.detail else ""
+    session.choose("features", f"{base.features:,} an image", f"the average of the last map{below}")
     with session.watch.stage("prepare", "Preparing the base", total=None, unit="steps"):
         network = session.features.pooled_network
         if precision == "auto":

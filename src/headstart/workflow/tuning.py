@@ -59,9 +59,8 @@ def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> 
         cut = _choose_cut(session, images)
         features = session.features.at(cut.layer, pooled.precision)
     augmentation = _choose_augmentation(session, images, pooled, probe)
-    recipe = Recipe(
-        cut.layer, _affordable_views(session, images, cut, augmentation), _epochs(images), seed=session.seed
-    )
+    views = _affordable_views(session, images, cut, augmentation)
+    recipe = Recipe(cut.layer, views, _epochs(images), session.features.base.detail, seed=session.seed)
     session.extract("features", "Features of views", images.paths("train"), features, recipe.views)
     session.extract("features", "Features to validate", images.paths("validation"), features)
     steps = recipe.epochs * (len(train.digests) // recipe.batch_size) * recipe.batch_size
