@@ -48,7 +48,7 @@ def weights(model: Any) -> dict[str, np.ndarray]:
 
 def tune(problem: Any, *, images: int | None = None, **recipe: Any) -> Trained:
     """Fine-tune a fresh base on the first few images of the problem."""
-    settings = {"epochs": 2, "batch_size": 16, "learning_rate": 3e-3} | recipe
+    settings = {"epochs": 2, "batch_size": 16, "learning_rate": 3e-3, "dropout": 0.2} | recipe
     features = Recorded(**{name: getattr(problem.features, name) for name in problem.features.__dataclass_fields__})
     train = Labelled(problem.train.digests[:images], problem.train.labels[:images])
     base, advanced = BASE.build(), []

@@ -90,7 +90,7 @@ def test_a_training_head_gives_the_logits_of_the_probe(base: Any, inputs: np.nda
 
 
 def test_a_training_head_drops_features_in_training_only(base: Any, inputs: np.ndarray, probe: Probe) -> None:
-    model = attach_training_head(base, probe, seed=0)
+    model = attach_training_head(base, probe, seed=0, dropout=0.2)
     whole = run(model, inputs)
     np.testing.assert_array_equal(run(model, inputs), whole)
     assert np.abs(run(model, inputs, training=True) - whole).max() > 1e-3

@@ -46,6 +46,7 @@ class Recipe:
         batch_size: images a step.
         learning_rate: of AdamW, at its peak.
         weight_decay: of AdamW.
+        dropout: share of the pooled features that a training step leaves out.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
         seed: of the order of images, of the views and of dropout.
     """
@@ -55,8 +56,9 @@ class Recipe:
     epochs: int
     detail: str | None = None
     batch_size: int = BATCH_SIZE
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     weight_decay: float = 1e-4
+    dropout: float = 0.5
     label_smoothing: float = 0.0
     seed: int = 0
 
@@ -119,7 +121,7 @@ def finetune(
         validation: what the best epoch is chosen by.
         advance: called with the number of images trained on since the last call.
     """
-    model = attach_training_head(base, probe, recipe.seed, recipe.detail)
+    model = attach_training_head(base, probe, recipe.seed, recipe.detail, recipe.dropout)
     freeze_batch_norm(model)
     top = suffix(model, recipe.cut)
     start = top.get_weights()

@@ -16,7 +16,6 @@ DETAIL = "detail"
 STANDARDISE = "standardise"
 DROPOUT = "dropout"
 LOGITS = "logits"
-DROPOUT_RATE = 0.2
 
 
 def pool(base: keras.Model, detail: str | None) -> Any:
@@ -47,7 +46,9 @@ def attach_linear_head(base: keras.Model, classes: int, detail: str | None = Non
     return keras.Model(base.input, logits, name=f"{base.name}_classifier")
 
 
-def attach_training_head(base: keras.Model, probe: Probe, seed: int, detail: str | None = None) -> keras.Model:
+def attach_training_head(
+    base: keras.Model, probe: Probe, seed: int, detail: str | None = None, dropout: float = 0.0
+) -> keras.Model:
     """The same function as a linear head with the probe's weights, in the form that trains well.
 
     Pooled features are all positive and of very different sizes. A step of Adam moves every weight by the same amount,
@@ -57,7 +58,7 @@ def attach_training_head(base: keras.Model, probe: Probe, seed: int, detail: str
     import keras
 
     x = keras.layers.Normalization(mean=probe.mean, variance=probe.deviation**2, name=STANDARDISE)(pool(base, detail))
-    x = keras.layers.Dropout(DROPOUT_RATE, seed=seed, name=DROPOUT)(x)
+    x = keras.layers.Dropout(dropout, seed=seed, name=DROPOUT)(x)
     logits = keras.layers.Dense(probe.bias.size, name=LOGITS)
     model = keras.Model(base.input, logits(x), name=f"{base.name}_training")
     logits.set_weights([probe.weights * probe.deviation[:, None], probe.bias + probe.mean @ probe.weights])
