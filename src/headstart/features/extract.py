@@ -28,6 +28,8 @@ from headstart.images.views import PLAIN, View
 
 # Inputs decoded ahead of the engine, a core: enough to ride out a slow file, few enough to stay within some tens of MB.
 AHEAD_A_CORE = 16
+# Features read from the store at a time, so that loading many never holds them twice.
+LOADED_AT_ONCE = 500
 
 _Result = TypeVar("_Result")
 
@@ -63,14 +65,33 @@ class FeatureSet:
         Raises:
             StoreError: one isn't there any more, or has been damaged.
         """
-        values = self.store.get([self.key(digest, view) for digest, view in images])
-        present = [value for value in values if value is not None]
-        if len(present) < len(values):
-            raise StoreError(
-                f"{len(values) - len(present)} features are gone from the store or damaged",
-                "run the same command again: they are computed again; if it recurs, give the store more room",
-            )
-        return np.stack(present)
+        return load_all(self.store, [self.key(digest, view) for digest, view in images])
+
+
+def load_all(store: Store, keys: Sequence[bytes]) -> np.ndarray:
+    """The values of all these keys, which have one shape and dtype; shape (keys, …).
+
+    Raises:
+        StoreError: one isn't there any more, or has been damaged.
+    """
+    loaded = None
+    for start in range(0, len(keys), LOADED_AT_ONCE):
+        some = _present(store, keys[start : start + LOADED_AT_ONCE])
+        if loaded is None:
+            loaded = np.empty((len(keys), *some[0].shape), some[0].dtype)
+        loaded[start : start + len(some)] = some
+    return np.empty(0, np.float32) if loaded is None else loaded
+
+
+def _present(store: Store, keys: Sequence[bytes]) -> list[np.ndarray]:
+    values = store.get(keys)
+    present = [value for value in values if value is not None]
+    if len(present) < len(values):
+        raise StoreError(
+            f"{len(values) - len(present)} features are gone from the store or damaged",
+            "run the same command again: they are computed again; if it recurs, give the store more room",
+        )
+    return present
 
 
 @dataclass

@@ -72,6 +72,7 @@ def fit_probe(
     losses = _cross_validate(features, labels, classes, folds, seed, advance) if folds else {}
     strength = min(losses, key=lambda tried: losses[tried]) if losses else STRENGTHS[0]
     regression = _Regression(features, labels, classes)
+    del features  # the caller may have kept none either
     weights, bias = regression.fit(strength)
     advance(1)
     return Probe(weights, bias, regression.mean, regression.deviation, strength, folds, losses)
@@ -141,7 +142,8 @@ class _Regression:
         deviation = np.sqrt(np.square(centred).mean(axis=0, dtype=np.float64)).astype(np.float32)
         # What never varies is left at zero by subtracting the mean, and so gets no say.
         self.deviation = np.where(deviation > 1e-6, deviation, np.float32(1))
-        self._standardised = centred / self.deviation
+        centred /= self.deviation  # in place: with many images, a copy is what memory runs out on
+        self._standardised = centred
         self._labels = labels
         self._classes = classes
         # Each strength starts from the solution of the one before, which lies near.

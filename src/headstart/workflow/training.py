@@ -139,8 +139,8 @@ def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet) ->
 def _fit_probe(session: Session, images: Images, pooled: FeatureSet) -> Probe:
     train = images.part("train")
     with session.watch.stage("probe", "Fitting the probe", most_fits(train.labels), unit="fits") as advance:
-        features = pooled.load([(digest, PLAIN) for digest in train.digests])
-        probe = fit_probe(features, train.labels, len(images.classes), session.seed, advance)
+        wanted = [(digest, PLAIN) for digest in train.digests]
+        probe = fit_probe(pooled.load(wanted), train.labels, len(images.classes), session.seed, advance)
     how = f"smallest log loss in {probe.folds}-fold cross-validation" if probe.folds else "too few images to choose"
     session.choose("probe strength", f"{probe.strength:g}", how)
     return probe
