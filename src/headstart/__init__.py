@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from headstart.catalog import bases as bases
     from headstart.errors import HeadstartError as HeadstartError
+    from headstart.learn.fit import fit as fit
     from headstart.run import Prediction as Prediction
     from headstart.run import Run as Run
     from headstart.workflow import train as train
@@ -29,10 +30,11 @@ _HOMES = {
     "Prediction": "headstart.run",
     "Run": "headstart.run",
     "bases": "headstart.catalog",
+    "fit": "headstart.learn.fit",
     "train": "headstart.workflow",
 }
 
-__all__ = ["HeadstartError", "Prediction", "Run", "__version__", "bases", "load", "train"]
+__all__ = ["HeadstartError", "Prediction", "Run", "__version__", "bases", "fit", "load", "train"]
 
 
 def load(folder: str | Path) -> Run:

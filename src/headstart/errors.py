@@ -10,6 +10,8 @@ HeadstartError            a problem in plain words and its mend; the command lin
 ├── StoreError            the store can't be opened, read or written
 │   └── StoreFullError    the disk has no room left for features
 └── RunError              a run folder can't be written, or isn't one, or has been changed
+
+HeadstartWarning          something is done otherwise than asked for, or is likely to do harm
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ class HeadstartError(Exception):
         super().__init__(f"{problem}; {mend}" if mend else problem)
         self.problem = problem
         self.mend = mend
+
+
+class HeadstartWarning(UserWarning):
+    """Something was done otherwise than the reader may expect, or is likely to do harm; and the mend."""
 
 
 class UsageError(HeadstartError):

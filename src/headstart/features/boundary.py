@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ def find_cuts(model: keras.Model) -> tuple[Cut, ...]:
     Raises:
         EngineError: the model isn't a functional one with one input and one output.
     """
-    return tuple(Cut(layer, tuple(tensor.shape[1:])) for layer, tensor in _tensors_at_cuts(model).items())
+    return tuple(Cut(found.layer, tuple(found.tensor.shape[1:])) for found in tensors_at_cuts(_require_graph(model)))
 
 
 def multiplications(model: keras.Model) -> int:
@@ -52,7 +53,7 @@ def multiplications(model: keras.Model) -> int:
     Each number of a kernel is used once for every place of the layer's output: that holds for convolutions, depthwise
     ones and dense layers alike, and they are what a network spends its time on.
     """
-    return sum(_multiplications(node) for node in _nodes_in_order(model))
+    return sum(_multiplications(node) for node in nodes_in_order(_require_graph(model)))
 
 
 def _multiplications(node: Any) -> int:
@@ -76,42 +77,86 @@ def suffix(model: keras.Model, cut: str) -> keras.Model:
     return keras.Model(_tensor_at(model, cut), model.outputs[0], name=f"{model.name}_suffix")
 
 
-def _tensor_at(model: keras.Model, cut: str) -> Any:
-    tensors = _tensors_at_cuts(model)
-    if cut not in tensors:
-        raise UnknownNameError("cut", cut, tensors)
-    return tensors[cut]
+@dataclass(frozen=True)
+class TensorAtCut:
+    """The tensor that crosses a cut.
+
+    Attributes:
+        layer: the cut's layer.
+        tensor: its output.
+        position: of the layer among the graph's nodes in order.
+    """
+
+    layer: str
+    tensor: Any
+    position: int
 
 
-def _tensors_at_cuts(model: keras.Model) -> dict[str, Any]:
-    """The tensor that crosses each cut, by the cut's layer, from the input to the output.
+def tensors_at_cuts(graph: Any) -> list[TensorAtCut]:
+    """The cuts of a graph, from the input to the output.
 
     Layers are visited from the input on, keeping the set of tensors that are still needed further up. Where that set
     shrinks to one tensor, everything above depends on that tensor alone. A layer that the model uses more than once
     is no cut: its name doesn't say at which of its uses to divide.
     """
-    nodes = _nodes_in_order(model)
+    nodes = nodes_in_order(graph)
     uses = Counter(node.operation.name for node in nodes)
     last_use = {id(tensor): position for position, node in enumerate(nodes) for tensor in node.input_tensors}
-    last_use |= {id(tensor): len(nodes) for tensor in model.outputs}
-    cuts: dict[str, Any] = {}
+    last_use |= {id(tensor): len(nodes) for tensor in graph.outputs}
+    cuts: list[TensorAtCut] = []
     still_needed: dict[int, Any] = {}
     for position, node in enumerate(nodes):
         still_needed |= {id(tensor): tensor for tensor in node.output_tensors if id(tensor) in last_use}
         still_needed = {key: tensor for key, tensor in still_needed.items() if last_use[key] > position}
         if len(still_needed) == 1 and not node.is_input and uses[node.operation.name] == 1:
-            (cuts[node.operation.name],) = still_needed.values()
+            (tensor,) = still_needed.values()
+            cuts.append(TensorAtCut(node.operation.name, tensor, position))
     return cuts
 
 
-def _nodes_in_order(model: keras.Model) -> list[Any]:
-    """The nodes of the graph, each after those that it depends on."""
-    if not hasattr(model, "_nodes_by_depth") or len(model.inputs) != 1 or len(model.outputs) != 1:
+def graph_of(layer: Any) -> Any | None:
+    """The functional model that a functional or Sequential one is, if it has one input and one output; else None.
+
+    A subclass that says for itself what a call does isn't described by its graph.
+    """
+    import keras
+
+    if isinstance(layer, keras.Sequential):
+        layer = layer._functional
+    if not hasattr(layer, "_nodes_by_depth") or type(layer).call is not type(_functional()).call:
+        return None
+    return layer if len(layer.inputs) == 1 and len(layer.outputs) == 1 else None
+
+
+@cache
+def _functional() -> Any:
+    """A functional model, for its class, which Keras doesn't export."""
+    import keras
+
+    inputs = keras.Input((1,))
+    return keras.Model(inputs, keras.layers.Identity()(inputs))
+
+
+def nodes_in_order(graph: Any) -> list[Any]:
+    """The nodes of a graph, each after those that it depends on."""
+    return list(_deepest_first(graph._nodes_by_depth))
+
+
+def _tensor_at(model: keras.Model, cut: str) -> Any:
+    tensors = {found.layer: found.tensor for found in tensors_at_cuts(_require_graph(model))}
+    if cut not in tensors:
+        raise UnknownNameError("cut", cut, tensors)
+    return tensors[cut]
+
+
+def _require_graph(model: keras.Model) -> Any:
+    graph = graph_of(model)
+    if graph is None:
         raise EngineError(
             f"the model {model.name!r} has no graph with one input and one output",
             "build it with keras.Model(inputs, outputs); subclassed models can't be divided",
         )
-    return list(_deepest_first(model._nodes_by_depth))
+    return graph
 
 
 def _deepest_first(by_depth: dict[int, list[Any]]) -> Iterator[Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -38,6 +39,28 @@ class Engine(ABC, Generic[Tag]):
         """The outputs of a batch in the order of its inputs, shape (batch, …), float32."""
         outputs: dict[Any, np.ndarray] = dict(self.stream(enumerate(batch)))  # type: ignore[arg-type]
         return np.stack([outputs[number] for number in range(len(batch))])
+
+
+class LazyEngine(Engine[Tag]):
+    """An engine that is made when the first input comes: where every feature is stored already, it never is.
+
+    Args:
+        identity: of the engine that will be made.
+        make: makes it.
+    """
+
+    def __init__(self, identity: str, make: Callable[[], Engine[Tag]]) -> None:
+        self._identity = identity
+        self._make = make
+
+    @property
+    def identity(self) -> str:
+        return self._identity
+
+    def stream(self, inputs: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+        remaining = iter(inputs)
+        for first in remaining:
+            yield from self._make().stream(chain([first], remaining))
 
 
 class KerasEngine(Engine[Tag]):

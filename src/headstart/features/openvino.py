@@ -43,7 +43,7 @@ class OpenVINOEngine(Engine[Tag]):
         self, path: Path, precision: Precision = "f32", hint: Literal["throughput", "latency"] = "throughput"
     ) -> None:
         openvino = import_openvino()
-        self._identity = f"openvino-{openvino.get_version().split('-')[0]}-{precision}"
+        self._identity = identity_of(precision)
         core = openvino.Core()
         try:
             network = core.read_model(path)
@@ -72,6 +72,11 @@ class OpenVINOEngine(Engine[Tag]):
             self._requests.wait_all()
         while not done.empty():
             yield done.get()
+
+
+def identity_of(precision: Precision) -> str:
+    """The identity of an engine of this precision, known without making one."""
+    return f"openvino-{import_openvino().get_version().split('-')[0]}-{precision}"
 
 
 def import_openvino() -> Any:

@@ -1,0 +1,64 @@
+"""Features of arrays that are already network inputs, as `hs.fit` gets them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.features.engine import Engine
+from headstart.features.extract import load_all
+from headstart.features.store import Store
+
+
+@dataclass(frozen=True)
+class ArrayFeatures:
+    """Features of one network.
+
+    Attributes:
+        network: its fingerprint.
+        engine: runs it.
+        store: keeps what comes out.
+        shape: of one feature.
+    """
+
+    network: str
+    engine: Engine[bytes]
+    store: Store
+    shape: tuple[int, ...]
+
+    def key(self, digest: bytes, view: str) -> bytes:
+        """The store's key: the hash of everything that the feature depends on."""
+        parts = (digest.hex(), view, self.network, self.engine.identity)
+        return hashlib.sha256("\n".join(parts).encode()).digest()
+
+    def compute(self, inputs: Iterable[tuple[bytes, np.ndarray]]) -> int:
+        """Run inputs, each with its key, and keep what comes out; how many there were."""
+        count = 0
+        for key, feature in self.engine.stream(inputs):
+            self.store.put(key, feature)
+            count += 1
+        self.store.flush()
+        return count
+
+    def load(self, keys: Sequence[bytes]) -> np.ndarray:
+        """Stored features, float32, shape (keys, …).
+
+        Raises:
+            StoreError: one isn't there any more, or has been damaged.
+        """
+        return load_all(self.store, keys)
+
+    @property
+    def feature_bytes(self) -> int:
+        """Bytes of one feature."""
+        return int(np.prod(self.shape, dtype=np.int64)) * 4
+
+
+def digest_of(row: np.ndarray) -> bytes:
+    """The sha256 of an array: its type, its shape and its numbers."""
+    digest = hashlib.sha256(f"{row.dtype.str} {row.shape}".encode())
+    digest.update(np.ascontiguousarray(row).data)
+    return digest.digest()

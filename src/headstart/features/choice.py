@@ -1,0 +1,65 @@
+"""Which engine runs a prefix, and in which precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from headstart.errors import EngineError, UnknownNameError
+from headstart.features.engine import Engine, KerasEngine, LazyEngine
+from headstart.features.openvino import PRECISIONS, OpenVINOEngine, Precision, choose_precision, identity_of
+from headstart.features.prefix import Prefix, converted
+from headstart.features.store import Store
+
+if TYPE_CHECKING:
+    import keras
+
+ENGINES = ("auto", "openvino", "keras")
+
+
+def choose_engine(
+    prefix: keras.Model,
+    network: str,
+    store: Store,
+    sample: np.ndarray,
+    engine: str,
+    precision: str,
+    say: Callable[[str], None],
+) -> Engine[bytes]:
+    """The engine that was asked for, or the fast one where it can run the prefix.
+
+    Args:
+        prefix: the frozen part, whose input shape is fully known.
+        network: its fingerprint.
+        store: keeps the converted network.
+        sample: the first few inputs.
+        engine: "auto", "openvino" or "keras".
+        precision: "f32", "bf16" or "auto"; the Keras engine always computes as the model does.
+        say: told in words where something else is done than was asked for.
+
+    Raises:
+        UnknownNameError: an engine or a precision of another name.
+        EngineError: OpenVINO was asked for by name and can't run the prefix.
+    """
+    for kind, name, offered in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
+        if name not in offered:
+            raise UnknownNameError(kind, name, offered)
+    if engine == "keras" or (engine == "auto" and not _is_for_openvino(prefix)):
+        return KerasEngine(prefix)
+    try:
+        path = converted(Prefix(network, lambda: prefix), store.folder)
+    except EngineError as error:
+        if engine == "openvino":
+            raise
+        say(f"{error.problem}, so the frozen part runs in Keras, which is slower and just as right")
+        return KerasEngine(prefix)
+    chosen = choose_precision(path, sample)[0] if precision == "auto" else cast(Precision, precision)
+    return LazyEngine(identity_of(chosen), lambda: OpenVINOEngine(path, chosen))
+
+
+def _is_for_openvino(prefix: keras.Model) -> bool:
+    """OpenVINO is for float32 networks that take numbers; tokens and mixed precision are left to Keras."""
+    tensors = (*prefix.inputs, *prefix.outputs)
+    return all(tensor.dtype == "float32" for tensor in tensors)

@@ -1,0 +1,175 @@
+"""What `hs.fit` looks at before it trains: whether the call makes sense, and whether the recipe does harm."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from headstart.errors import DataError, HeadstartWarning, UsageError
+from headstart.features.boundary import graph_of, nodes_in_order
+from headstart.learn.samples import Batch
+
+if TYPE_CHECKING:
+    import keras
+
+# Adam's default rate is 1e-3; from here on it tears pretrained weights apart.
+HARMFUL_RATE = 5e-4
+ADVISED_RATE = 1e-5
+_ADAPTIVE = ("adam", "adamw", "nadam", "adamax", "rmsprop", "lion")
+
+# What the networks of Keras Applications expect at their input, by the beginning of their names; longer names first.
+_INPUTS = {
+    "resnet50v2": "tf",
+    "resnet101v2": "tf",
+    "resnet152v2": "tf",
+    "resnet": "caffe",
+    "vgg": "caffe",
+    "inception": "tf",
+    "xception": "tf",
+    "nasnet": "tf",
+    "densenet": "torch",
+    "mobilenetv3": "inside",
+    "mobilenet": "tf",
+    "efficientnet": "inside",
+    "convnext": "inside",
+}
+_ADVICE = {
+    "caffe": "channels in the order BGR, with 103.939, 116.779 and 123.68 subtracted from pixels of 0 to 255",
+    "tf": "pixels divided by 127.5, less 1: values from -1 to 1",
+    "torch": "pixels divided by 255, less (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225)",
+    "inside": "pixels of 0 to 255, since the network rescales them itself",
+}
+
+# The layers of each model that were frozen in an earlier fit, and the models that have been warned about.
+_frozen_before: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+_warned: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+
+
+def check_compiled(model: Any) -> None:
+    """Refuses what isn't a compiled Keras model.
+
+    Raises:
+        UsageError: it isn't one.
+    """
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise UsageError(f"model is {type(model).__name__}, not a keras.Model", "give the compiled model first")
+    if not model.compiled:
+        raise UsageError(
+            f"the model {model.name!r} isn't compiled", "call model.compile(optimizer, loss, metrics) first"
+        )
+
+
+def check_batch(model: keras.Model, batch: Batch) -> None:
+    """Refuses inputs and targets that don't fit the model.
+
+    Raises:
+        DataError: it names the argument, what came and what was expected.
+    """
+    expected = tuple(model.inputs[0].shape)[1:]
+    came = batch.x.shape[1:]
+    if len(came) != len(expected) or any(want not in (None, have) for want, have in zip(expected, came, strict=True)):
+        raise DataError(
+            f"x has samples of shape {came}; the model takes {expected}", "resize them, or rebuild the model"
+        )
+    if batch.y is not None:
+        _check_targets(model, batch.y)
+
+
+def _check_targets(model: keras.Model, y: np.ndarray) -> None:
+    loss, classes = _loss_name(model), model.outputs[0].shape[-1]
+    if "sparse_categorical" in loss:
+        if y.size and (y.min() < 0 or y.max() >= classes):
+            raise DataError(
+                f"y holds labels from {y.min():g} to {y.max():g}; the model's {classes} outputs stand for 0 to {classes - 1}",
+                "number the classes from 0 on, or give the last layer more units",
+            )
+    elif "categorical" in loss and y.shape[-1] != classes:
+        raise DataError(
+            f"y has shape {('n', *y.shape[1:])}; {loss} with {classes} outputs takes one-hot rows of {classes}",
+            "use keras.utils.to_categorical(y), or compile with sparse_categorical_crossentropy",
+        )
+
+
+def _loss_name(model: keras.Model) -> str:
+    loss = model.loss
+    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
+    return str(name or "").lower()
+
+
+def warn_of_harm(model: keras.Model, inputs: np.ndarray) -> None:
+    """Warn, once a model, where the classic recipe does harm; with the figure to use instead.
+
+    Args:
+        model: compiled.
+        inputs: the first batch.
+    """
+    _warn_once(model, "rate", _harmful_rate(model))
+    _warn_once(model, "inputs", _wrong_inputs(model, inputs))
+    _frozen_before.setdefault(model, set()).update(layer.path for layer in _layers(model) if not layer.trainable)
+
+
+def _warn_once(model: keras.Model, about: str, message: str | None) -> None:
+    warned = _warned.setdefault(model, set())
+    if message and about not in warned:
+        warned.add(about)
+        warnings.warn(message, HeadstartWarning, stacklevel=4)
+
+
+def _layers(model: keras.Model) -> list[Any]:
+    return [layer for layer in model._flatten_layers() if layer.weights and not layer._layers]
+
+
+def _harmful_rate(model: keras.Model) -> str | None:
+    """Layers that were frozen and now are trained, at a rate that destroys what they know."""
+    before = _frozen_before.get(model, set())
+    thawed = [layer for layer in _layers(model) if layer.path in before and layer.trainable_variables]
+    kind = type(model.optimizer).__name__.lower()
+    rate = float(model.optimizer.learning_rate)
+    if not thawed or kind not in _ADAPTIVE or rate < HARMFUL_RATE:
+        return None
+    return (
+        f"{len(thawed)} layers that were frozen are trained now at {kind}'s rate of {rate:g}, which destroys what they "
+        f"were pretrained for; compile again with learning_rate={ADVISED_RATE:g}"
+    )
+
+
+def _wrong_inputs(model: keras.Model, inputs: np.ndarray) -> str | None:
+    """A base of Keras Applications whose input isn't scaled as its weights expect."""
+    import keras
+
+    graph = graph_of(model)
+    if graph is None or inputs.ndim != 4:
+        return None
+    for node in nodes_in_order(graph):
+        expected = expected_inputs(node.operation.name) if graph_of(node.operation) is not None else None
+        if expected is None:
+            continue
+        given = node.input_tensors[0]
+        seen = inputs if given is graph.inputs[0] else np.asarray(keras.Model(graph.inputs[0], given)(inputs))
+        if not _looks_right(expected, float(seen.min()), float(seen.max())):
+            return (
+                f"{node.operation.name} gets values from {seen.min():.3g} to {seen.max():.3g}; its ImageNet weights expect "
+                f"{_ADVICE[expected]}"
+            )
+    return None
+
+
+def expected_inputs(name: str) -> str | None:
+    """How a network of Keras Applications wants its input: "caffe", "tf", "torch" or "inside"; None for others."""
+    return next((mode for beginning, mode in _INPUTS.items() if name.lower().startswith(beginning)), None)
+
+
+def _looks_right(expected: str, low: float, high: float) -> bool:
+    """Whether a batch's range can be that of scaled photographs; a batch of one colour can't be judged."""
+    if high - low < 1e-3:
+        return True
+    if expected == "inside":
+        return high > 2 and low >= -1e-3
+    if expected == "caffe":
+        return low < -2
+    return low < -1e-3 and high <= 4
