@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from headstart.errors import DataError, HeadstartWarning, UsageError
 from headstart.features.arrays import ArrayFeatures
 from headstart.features.boundary import graph_of
@@ -104,8 +102,17 @@ def fit(
     Args:
         model: compiled; functional or Sequential, nested ones included.
         x: NumPy arrays, a tf.data.Dataset, a keras.utils.PyDataset or a torch DataLoader.
-        y: targets, as `keras.Model.fit` takes them; so are epochs, batch_size, validation_data, validation_split,
-            class_weight, sample_weight, callbacks, shuffle, verbose and initial_epoch.
+        y: targets, as `keras.Model.fit` takes them.
+        epochs: likewise, as are the next arguments.
+        batch_size: likewise.
+        validation_data: likewise.
+        validation_split: likewise.
+        class_weight: likewise.
+        sample_weight: likewise.
+        callbacks: likewise; they see the whole model.
+        shuffle: likewise.
+        verbose: likewise.
+        initial_epoch: likewise.
         augment: what makes renderings of an input: Keras layers, or a function (row, NumPy generator) to a row of the
             same shape. Random layers at the front of the model are found without it.
         views: how many numbered renderings of each training sample go through the frozen part; each epoch draws among
@@ -209,11 +216,15 @@ def _fit_stored(
 
 def _check(request: _Request) -> None:
     """Look at the first batch before anything takes long, and build a model that waits for its first input."""
+    import keras
+
     first = next(request.train.batches(), None)
     if first is None or not len(first.x):
         raise DataError("there are no samples in x", "give at least one")
     if not request.model.built:
         request.model.build((None, *first.x.shape[1:]))
+    if type(request.model).train_step is not keras.Model.train_step:
+        raise _Unstorable("the model has a train_step of its own")
     if graph_of(request.model) is None:
         raise _Unstorable("the model isn't a functional or Sequential one with one input and one output")
     for batch in (first, next(request.validation.batches(), None) if request.validation else None):
@@ -249,8 +260,8 @@ def _divide(request: _Request) -> tuple[Renderer | None, Boundary]:
 def _cost_of_views(request: _Request) -> str:
     count = f"{request.train.count:,} " if request.train.count else ""
     return (
-        f"inputs are augmented at random; with views=8 the frozen part would run 8 times on each of the {count}training "
-        "samples and never again, however many epochs there are"
+        f"inputs are augmented at random; with views=8 the frozen part would run 8 times on each of the {count}"
+        "training samples and never again, however many epochs there are"
     )
 
 

@@ -85,7 +85,7 @@ def _check_targets(model: keras.Model, y: np.ndarray) -> None:
     if "sparse_categorical" in loss:
         if y.size and (y.min() < 0 or y.max() >= classes):
             raise DataError(
-                f"y holds labels from {y.min():g} to {y.max():g}; the model's {classes} outputs stand for 0 to {classes - 1}",
+                f"y holds labels from {y.min():g} to {y.max():g}; the model's outputs stand for 0 to {classes - 1}",
                 "number the classes from 0 on, or give the last layer more units",
             )
     elif "categorical" in loss and y.shape[-1] != classes:
@@ -153,8 +153,8 @@ def _wrong_inputs(model: keras.Model, inputs: np.ndarray) -> str | None:
         seen = inputs if given is graph.inputs[0] else np.asarray(keras.Model(graph.inputs[0], given)(inputs))
         if not _looks_right(expected, float(seen.min()), float(seen.max())):
             return (
-                f"{node.operation.name} gets values from {seen.min():.3g} to {seen.max():.3g}; its ImageNet weights expect "
-                f"{_ADVICE[expected]}"
+                f"{node.operation.name} gets values from {seen.min():.3g} to {seen.max():.3g}; "
+                f"its ImageNet weights expect {_ADVICE[expected]}"
             )
     return None
 

@@ -90,7 +90,7 @@ def _trainer(model: keras.Model, suffix: keras.Model) -> Any:
 
 @contextmanager
 def _state_in_step(model: keras.Model, trainer: Any) -> Iterator[None]:
-    """On JAX a model's variables are out of date during an epoch, until somebody asks: let callbacks ask the trainer."""
+    """On JAX a model's variables lag behind during an epoch, until somebody asks: callbacks then ask the trainer."""
     if not hasattr(model, "jax_state_sync"):
         yield
         return
