@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -111,7 +113,12 @@ def convert(model: keras.Model, path: Path) -> None:
 
 
 def _write_network(model: keras.Model, path: Path) -> None:
+    import keras
+
     openvino = import_openvino()
+    if keras.backend.backend() != "tensorflow":
+        _write_from_tensorflow(model, path)
+        return
     if tuple(sys.version_info) < (3, 13):
         model.export(str(path), format="openvino", verbose=False)
         return
@@ -120,6 +127,26 @@ def _write_network(model: keras.Model, path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="headstart-export-") as saved:
         model.export(saved, format="tf_saved_model", verbose=False)
         openvino.save_model(openvino.Core().read_model(saved), path, compress_to_fp16=False)
+
+
+_CONVERT = """
+import sys, pathlib, keras
+from headstart.features.openvino import convert
+convert(keras.saving.load_model(sys.argv[1], compile=False), pathlib.Path(sys.argv[2]))
+"""
+
+
+def _write_from_tensorflow(model: keras.Model, path: Path) -> None:
+    """Convert in a process where Keras runs on TensorFlow: from JAX OpenVINO can't, and from torch sizes get lost."""
+    with tempfile.TemporaryDirectory(prefix="headstart-export-") as made:
+        saved = Path(made, "prefix.keras")
+        model.save(saved)
+        command = [sys.executable, "-c", _CONVERT, str(saved), str(path)]
+        done = subprocess.run(
+            command, env=os.environ | {"KERAS_BACKEND": "tensorflow"}, capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().rpartition("\n")[2])
 
 
 def append_linear_head(pooled: Path, weights: np.ndarray, bias: np.ndarray, path: Path) -> None:

@@ -15,7 +15,7 @@ from headstart.learn.renderings import Renderer
 from headstart.learn.samples import PROBED_BATCHES, Batch, Samples, Shuffle
 
 # Features up to this many bytes are held in memory while training; more are read from the store batch by batch.
-RESIDENT_BYTES = 2**31
+RESIDENT_BYTES = 2**29
 
 
 @dataclass(frozen=True)
