@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from headstart.catalog import bases as bases
     from headstart.errors import HeadstartError as HeadstartError
     from headstart.learn.fit import fit as fit
+    from headstart.learn.image_data import image_data as image_data
     from headstart.run import Prediction as Prediction
     from headstart.run import Run as Run
     from headstart.workflow import train as train
@@ -31,10 +32,11 @@ _HOMES = {
     "Run": "headstart.run",
     "bases": "headstart.catalog",
     "fit": "headstart.learn.fit",
+    "image_data": "headstart.learn.image_data",
     "train": "headstart.workflow",
 }
 
-__all__ = ["HeadstartError", "Prediction", "Run", "__version__", "bases", "fit", "load", "train"]
+__all__ = ["HeadstartError", "Prediction", "Run", "__version__", "bases", "fit", "image_data", "load", "train"]
 
 
 def load(folder: str | Path) -> Run:

@@ -1,19 +1,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from headstart.catalog.untrained import BASE
+from headstart.errors import StoreError
 from headstart.evaluation.calibration import softmax
 from headstart.evaluation.metrics import accuracy, log_loss
 from headstart.features.boundary import suffix
-from headstart.features.extract import FeatureSet
-from headstart.images.views import PLAIN, UPSIDE_DOWN, View
+from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN
 from headstart.learn import finetune as module
 from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune
 
@@ -21,24 +20,12 @@ VIEWS = (PLAIN, UPSIDE_DOWN)
 
 
 @dataclass(frozen=True)
-class Recorded(FeatureSet):
-    """A feature set that notes what is loaded."""
-
-    loads: list[list[tuple[str, View]]] = field(default_factory=list)
-
-    def load(self, images: Sequence[tuple[str, View]]) -> np.ndarray:
-        self.loads.append(list(images))
-        return super().load(images)
-
-
-@dataclass(frozen=True)
 class Trained:
-    """A fine-tuned base, the base's weights before, and the batches that it was trained on."""
+    """A fine-tuned base, the base's weights before, and the progress reported."""
 
     result: FineTuned
     base: Any
     before: dict[str, np.ndarray]
-    batches: list[list[tuple[str, View]]]
     advanced: list[int]
 
 
@@ -49,21 +36,19 @@ def weights(model: Any) -> dict[str, np.ndarray]:
 def tune(problem: Any, *, images: int | None = None, **recipe: Any) -> Trained:
     """Fine-tune a fresh base on the first few images of the problem."""
     settings = {"epochs": 2, "batch_size": 16, "learning_rate": 3e-3, "dropout": 0.2} | recipe
-    features = Recorded(**{name: getattr(problem.features, name) for name in problem.features.__dataclass_fields__})
     train = Labelled(problem.train.digests[:images], problem.train.labels[:images])
     base, advanced = BASE.build(), []
     before = weights(base)
     result = finetune(
         base,
         Recipe(problem.cut, VIEWS, **settings),
-        features,
+        problem.features,
         problem.probe,
         train,
         problem.validation,
         advanced.append,
     )
-    batches = [load for load in features.loads if load[0][0] in set(train.digests)]
-    return Trained(result, base, before, batches, advanced)
+    return Trained(result, base, before, advanced)
 
 
 @pytest.fixture(scope="module")
@@ -192,37 +177,23 @@ def numbers(result: FineTuned) -> list[list[float]]:
     return [[entry.loss or 0.0, entry.validation_loss, entry.validation_accuracy] for entry in result.history]
 
 
-def test_each_epoch_takes_whole_batches_of_different_images(problem: Any) -> None:
+def test_each_epoch_takes_every_image(problem: Any) -> None:
     run = tune(problem, images=40, epochs=3)
-    assert [len(batch) for batch in run.batches] == [16, 16] * 3
-    epochs = [run.batches[start] + run.batches[start + 1] for start in (0, 2, 4)]
-    assert all(len({digest for digest, _ in epoch}) == 32 for epoch in epochs)
-    assert len({tuple(digest for digest, _ in epoch) for epoch in epochs}) == 3
-    assert run.advanced == [16] * 6
+    assert run.advanced == [16, 16, 8] * 3
+    assert len(run.result.history) == 4
 
 
 def test_fewer_images_than_a_batch_make_one_batch(problem: Any) -> None:
     run = tune(problem, images=10, batch_size=32)
-    assert [len(batch) for batch in run.batches] == [10, 10]
     assert run.advanced == [10, 10]
     assert len(run.result.history) == 3
 
 
-def test_each_epoch_draws_a_view_for_each_image(trained: Trained, problem: Any) -> None:
-    drawn = [view for batch in trained.batches for _, view in batch]
-    assert len(drawn) == 12 * 160
-    assert 0.4 < drawn.count(PLAIN) / len(drawn) < 0.6
-    of_one = {view for batch in trained.batches for digest, view in batch if digest == problem.train.digests[0]}
-    assert of_one == set(VIEWS)
-
-
-def test_what_an_epoch_draws_depends_on_its_number_and_the_seed_only(problem: Any) -> None:
-    short = tune(problem, images=32, epochs=1, learning_rate=1e-4).batches
-    long = tune(problem, images=32, epochs=2, learning_rate=3e-3).batches
-    other = tune(problem, images=32, epochs=1, learning_rate=1e-4, seed=1).batches
-    assert long[:2] == short
-    assert long[2:] != short
-    assert other != short
+def test_every_view_of_the_recipe_is_trained_on(problem: Any) -> None:
+    """A view whose features aren't in the store can't be."""
+    recipe = Recipe(problem.cut, (PLAIN, MIRRORED), epochs=1)
+    with pytest.raises(StoreError, match="160 features are gone from the store"):
+        finetune(BASE.build(), recipe, problem.features, problem.probe, problem.train, problem.validation)
 
 
 def test_labels_go_with_their_images(problem: Any) -> None:

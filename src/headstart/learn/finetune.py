@@ -9,20 +9,23 @@ as far as validation finds best.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headstart.evaluation.calibration import softmax
 from headstart.evaluation.metrics import accuracy, log_loss
+from headstart.features.arrays import ArrayFeatures
 from headstart.features.boundary import suffix
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View
 from headstart.learn.freeze import freeze_batch_norm
 from headstart.learn.heads import attach_training_head, fold_training_head
 from headstart.learn.probe import Probe
+from headstart.learn.stored import Stored, batch_sizes, feature_batches
+from headstart.learn.suffix_training import fit_suffix
 
 if TYPE_CHECKING:
     import keras
@@ -125,15 +128,15 @@ def finetune(
     freeze_batch_norm(model)
     top = suffix(model, recipe.cut)
     start = top.get_weights()
-    _compile(top, recipe, steps=recipe.epochs * _steps(recipe, train))
+    batches = _batches(recipe, features, train, top, classes=probe.bias.size)
+    _compile(model, recipe, steps=recipe.epochs * len(batches))
     best = _Best(top, validation)
     best.see(_predict(top, features, validation), epoch=0, loss=None)
-    for epoch in range(1, recipe.epochs + 1):
-        losses = []
-        for images, targets in _batches(recipe, features, train, epoch, classes=probe.bias.size):
-            losses.append(float(top.train_on_batch(images, targets)))
-            advance(len(images))
-        best.see(_predict(top, features, validation), epoch, loss=float(np.mean(losses)))
+    watch = _watch(
+        lambda epoch, loss: best.see(_predict(top, features, validation), epoch, loss), advance, recipe, train
+    )
+    settings = {"x": batches, "epochs": recipe.epochs, "shuffle": False}
+    fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
     share, logits = _interpolate(top, start, best.weights, lambda: _predict(top, features, validation), validation)
     folded = fold_training_head(model, base, probe, recipe.detail)
     return FineTuned(folded, logits, tuple(best.history), best.epoch, share)
@@ -165,7 +168,7 @@ def _between(start: list[np.ndarray], end: list[np.ndarray], share: float) -> li
     return [b if share == 1 else a + share * (b - a) for a, b in zip(start, end, strict=True)]
 
 
-def _compile(top: keras.Model, recipe: Recipe, steps: int) -> None:
+def _compile(model: keras.Model, recipe: Recipe, steps: int) -> None:
     import keras
 
     warm_up = max(1, round(WARM_UP_SHARE * steps))
@@ -175,7 +178,7 @@ def _compile(top: keras.Model, recipe: Recipe, steps: int) -> None:
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
     # XLA compiles depthwise convolutions for the CPU into slower code.
-    top.compile(optimizer, loss, jit_compile=False)
+    model.compile(optimizer, loss, jit_compile=False)
 
 
 class _Best:
@@ -196,22 +199,32 @@ class _Best:
         self.history.append(found)
 
 
-def _steps(recipe: Recipe, train: Labelled) -> int:
-    return max(1, len(train.digests) // recipe.batch_size)
-
-
 def _batches(
-    recipe: Recipe, features: FeatureSet, train: Labelled, epoch: int, classes: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """One epoch: each image once, in one of its views; order and views depend on seed and epoch only."""
-    rng = np.random.default_rng([recipe.seed, epoch])
-    order = rng.permutation(len(train.digests))
-    drawn = rng.integers(0, len(recipe.views), len(order))
-    targets = np.eye(classes, dtype=np.float32)
-    for step in range(_steps(recipe, train)):
-        chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-        pairs = [(train.digests[image], recipe.views[drawn[image]]) for image in chosen]
-        yield features.load(pairs).astype(np.float32), targets[train.labels[chosen]]
+    recipe: Recipe, features: FeatureSet, train: Labelled, top: keras.Model, classes: int
+) -> keras.utils.PyDataset:
+    """Epochs of each image once, in one of its views; order and views depend on seed and epoch only."""
+    at_cut = ArrayFeatures(features.network, features.engine, features.store, tuple(top.inputs[0].shape)[1:])
+    keys = tuple([features.key(digest, view) for digest in train.digests] for view in recipe.views)
+    sizes = batch_sizes(len(train.digests), recipe.batch_size)
+    targets = np.eye(classes, dtype=np.float32)[train.labels]
+    stored = Stored(at_cut, keys, targets, None, sizes, reordered=False, computed=0)
+    return feature_batches(stored, True, sizes, recipe.seed)
+
+
+def _watch(see: Callable[[int, float], None], advance: Callable[[int], None], recipe: Recipe, train: Labelled) -> Any:
+    """A callback that reports progress, and each epoch's number, from 1 on, with its mean training loss."""
+    import keras
+
+    sizes = batch_sizes(len(train.digests), recipe.batch_size)
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            advance(sizes[batch])
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+            see(epoch + 1, float((logs or {})["loss"]))
+
+    return Watch()
 
 
 def _predict(top: keras.Model, features: FeatureSet, part: Labelled) -> np.ndarray:

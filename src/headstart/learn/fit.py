@@ -23,6 +23,7 @@ from headstart.features.fingerprint import fingerprint
 from headstart.features.frozen import Boundary, Undivided, find_boundary, split_front
 from headstart.features.store import Store, default_folder
 from headstart.learn.fit_checks import check_batch, check_compiled, warn_of_harm
+from headstart.learn.image_data import ImageData
 from headstart.learn.plain import fit_plainly
 from headstart.learn.renderings import LayerRenderer, Renderer, renderer_of
 from headstart.learn.samples import ArraySamples, Samples, Shuffle, samples_of
@@ -101,7 +102,7 @@ def fit(
 
     Args:
         model: compiled; functional or Sequential, nested ones included.
-        x: NumPy arrays, a tf.data.Dataset, a keras.utils.PyDataset or a torch DataLoader.
+        x: NumPy arrays, a tf.data.Dataset, a keras.utils.PyDataset, a torch DataLoader, or `hs.image_data(folder)`.
         y: targets, as `keras.Model.fit` takes them.
         epochs: likewise, as are the next arguments.
         batch_size: likewise.
@@ -162,17 +163,19 @@ def _samples(data: dict[str, Any], others: dict[str, Any]) -> tuple[Samples, Sam
     if counted:
         raise _Unstorable(f"with {counted[0]} an epoch isn't all of the data")
     train = _storable(data["x"], data["y"], data["sample_weight"])
+    if data["validation_split"] and not isinstance(train, ArraySamples):
+        raise UsageError("validation_split needs arrays", "give validation_data with a dataset")
     if data["validation_data"] is not None:
         given = data["validation_data"]
         return train, _storable(*given) if isinstance(given, list | tuple) else _storable(given)
-    if not data["validation_split"]:
+    if not data["validation_split"] or not isinstance(train, ArraySamples):
         return train, None
-    if not isinstance(train, ArraySamples):
-        raise UsageError("validation_split needs arrays", "give validation_data with a dataset")
     return train.split(data["validation_split"])
 
 
 def _storable(*data: Any) -> Samples:
+    if isinstance(data[0], Samples):
+        return data[0]
     found = samples_of(*data)
     if isinstance(found, str):
         raise _Unstorable(found)
@@ -271,7 +274,8 @@ def _store_both(
     """The features of both parts."""
     features = _features(request, store, renderer, boundary)
     try:
-        train = _store(request, request.train, features, renderer, request.views if renderer else 0)
+        has_views = renderer is not None or isinstance(request.train, ImageData)
+        train = _store(request, request.train, features, renderer, request.views if has_views else 0)
         if request.validation is None:
             return train, None
         # What was given as `augment` isn't part of the model, and so has no say outside training.

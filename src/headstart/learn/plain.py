@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.errors import UsageError
+from headstart.learn.image_data import ImageData
 from headstart.learn.renderings import Renderer, renderer_of, seed_of
 from headstart.learn.samples import ArraySamples, samples_of
 
@@ -18,6 +19,7 @@ def fit_plainly(model: keras.Model, augment: Any, data: dict[str, Any], training
     """`model.fit`, on arrays that are augmented afresh each epoch where `augment` says how."""
     if augment is not None:
         data = _augmented(augment, data)
+    data = {name: value.dataset() if isinstance(value, ImageData) else value for name, value in data.items()}
     return model.fit(**data, **training)
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headstart.errors import DataError
 from headstart.features.arrays import ArrayFeatures, digest_of
+from headstart.learn.image_data import ImageData
 from headstart.learn.renderings import Renderer
 from headstart.learn.samples import PROBED_BATCHES, Batch, Samples, Shuffle
+
+if TYPE_CHECKING:
+    import keras
 
 # Features up to this many bytes are held in memory while training; more are read from the store batch by batch.
 RESIDENT_BYTES = 2**29
@@ -73,6 +77,8 @@ def store_features(
         Changed: another reading gives other samples.
         DataError: there are no samples, or one holds what isn't a number.
     """
+    if isinstance(samples, ImageData) and renderer is None:
+        return _of_files(samples, features, views, advance)
     reading = _Reading(features, renderer, views)
     computed = features.compute(reading.missing(samples.batches(), advance))
     if not reading.sizes:
@@ -80,6 +86,12 @@ def store_features(
     reordered = samples.may_change and _is_reordered(samples, reading.digests)
     y, weights = (_joined(parts) for parts in (reading.y, reading.weights))
     return Stored(features, reading.keys, y, weights, tuple(reading.sizes), reordered, computed)
+
+
+def _of_files(data: ImageData, features: ArrayFeatures, views: int, advance: Callable[[int], None]) -> Stored:
+    keys, computed = data.find_features(features, views, advance)
+    sizes = batch_sizes(data.count, data.batch_size)
+    return Stored(features, keys, data.targets, None, sizes, reordered=False, computed=computed)
 
 
 class _Reading:
@@ -164,8 +176,10 @@ def training_data(stored: Stored, shuffle: Shuffle, batch_size: int | None, firs
         x = stored.features.load(stored.keys[0])
         found = {"x": x, "y": stored.y, "sample_weight": stored.weights, "batch_size": size, "shuffle": shuffle}
         return {name: value for name, value in found.items() if value is not None}
-    sizes = _sizes(stored.count, batch_size) if batch_size else stored.sizes
-    return {"x": _feature_batches(stored, shuffle, sizes, first_epoch), "shuffle": False}
+    sizes = batch_sizes(stored.count, batch_size) if batch_size else stored.sizes
+    # keras.utils.set_random_seed sets NumPy's global generator.
+    seed = int(np.random.randint(2**31))  # noqa: NPY002
+    return {"x": feature_batches(stored, shuffle, sizes, seed, first_epoch), "shuffle": False}
 
 
 def _is_even(sizes: tuple[int, ...]) -> bool:
@@ -173,14 +187,24 @@ def _is_even(sizes: tuple[int, ...]) -> bool:
     return len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
 
 
-def _sizes(count: int, batch_size: int) -> tuple[int, ...]:
+def batch_sizes(count: int, batch_size: int) -> tuple[int, ...]:
+    """Of batches that hold so many samples in all; the last may be smaller."""
     return tuple(min(batch_size, count - start) for start in range(0, count, batch_size))
 
 
-def _feature_batches(stored: Stored, shuffle: Shuffle, sizes: tuple[int, ...], first_epoch: int) -> Any:
-    import keras
+def feature_batches(
+    stored: Stored, shuffle: Shuffle, sizes: tuple[int, ...], seed: int, first_epoch: int = 0
+) -> keras.utils.PyDataset:
+    """Stored features as Keras trains on them; each epoch draws an order and, of each sample, one view.
 
-    seed = int(np.random.randint(2**31))  # noqa: NPY002 - keras.utils.set_random_seed sets NumPy's global generator
+    Args:
+        stored: the samples.
+        shuffle: True for samples, "batch" for batches in another order each epoch.
+        sizes: of the batches.
+        seed: with an epoch's number, all that its draws depend on.
+        first_epoch: the number of the first epoch, from 0 on.
+    """
+    import keras
 
     class FeatureBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
         """Batches of stored features; each epoch draws one view a sample."""

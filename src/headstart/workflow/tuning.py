@@ -63,8 +63,7 @@ def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> 
     recipe = Recipe(cut.layer, views, _epochs(images), session.features.base.detail, seed=session.seed)
     session.extract("features", "Features of views", images.paths("train"), features, recipe.views)
     session.extract("features", "Features to validate", images.paths("validation"), features)
-    steps = recipe.epochs * (len(train.digests) // recipe.batch_size) * recipe.batch_size
-    with session.watch.stage("finetune", "Fine-tuning", total=steps) as advance:
+    with session.watch.stage("finetune", "Fine-tuning", total=recipe.epochs * len(train.digests)) as advance:
         result = finetune(session.features.model, recipe, features, probe, train, validation, advance)
     return FinetunedClassifier(recipe, result, images, session.features.base.spec)
 
