@@ -33,6 +33,7 @@ _INPUTS = {
     "densenet": "torch",
     "mobilenetv3": "inside",
     "mobilenet": "tf",
+    "efficientnet_lite": "tf",
     "efficientnet": "inside",
     "convnext": "inside",
 }
