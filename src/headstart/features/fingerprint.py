@@ -59,7 +59,7 @@ def _own(operation: Any) -> Iterator[bytes]:
     for weight in getattr(operation, "weights", ()):
         array = np.ascontiguousarray(weight)
         yield f"{array.dtype} {array.shape}".encode()
-        yield array.data if array.size else b""
+        yield array.tobytes()
 
 
 def _settings(operation: Any) -> Any:

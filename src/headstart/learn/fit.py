@@ -238,7 +238,8 @@ def _check(request: _Request) -> None:
 
 def _divide(request: _Request) -> tuple[Renderer | None, Boundary]:
     """What renders the samples, and the model divided above it."""
-    body, renderer = request.model, None
+    body = request.model
+    renderer: Renderer | None = None
     front = split_front(request.model)
     if front is not None:
         front_part, body = front

@@ -41,7 +41,7 @@ def _batches(train: ArraySamples, renderer: Renderer, size: int, *, shuffle: boo
 
     seed = int(np.random.randint(2**31))  # noqa: NPY002 - keras.utils.set_random_seed sets NumPy's global generator
 
-    class Augmented(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
+    class Augmented(keras.utils.PyDataset):
         """Arrays in batches, each sample rendered anew in every epoch."""
 
         def __init__(self) -> None:

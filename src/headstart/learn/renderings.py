@@ -61,7 +61,8 @@ class LayerRenderer(Renderer):
     def render(self, row: np.ndarray, digest: bytes, number: int) -> np.ndarray:
         for place, generator in enumerate(self._generators):
             generator.state.assign(np.array([seed_of(digest, number), place], np.uint32))
-        return np.asarray(self._in_training.predict_on_batch(row[None]))[0]
+        rendered: np.ndarray = np.asarray(self._in_training.predict_on_batch(row[None]))[0]
+        return rendered
 
     def plain(self, rows: np.ndarray) -> np.ndarray:
         return np.asarray(self._layers(rows, training=False))
@@ -129,7 +130,7 @@ def _in_training(layers: keras.Layer) -> Any:
     """A model whose compiled prediction runs the layers as in training."""
     import keras
 
-    class InTraining(keras.Model):  # type: ignore[misc]  # Keras carries no types
+    class InTraining(keras.Model):
         def call(self, inputs: Any) -> Any:
             return layers(inputs, training=True)
 

@@ -206,7 +206,7 @@ def feature_batches(
     """
     import keras
 
-    class FeatureBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
+    class FeatureBatches(keras.utils.PyDataset):
         """Batches of stored features; each epoch draws one view a sample."""
 
         def __init__(self) -> None:

@@ -57,7 +57,7 @@ def _trainer(model: keras.Model, suffix: keras.Model) -> Any:
     """The suffix as a model that trains with what the whole model was compiled with."""
     import keras
 
-    class Trainer(keras.Model):  # type: ignore[misc]  # Keras carries no types
+    class Trainer(keras.Model):
         @property
         def stop_training(self) -> bool:
             """Callbacks ask the whole model to stop."""
@@ -66,6 +66,16 @@ def _trainer(model: keras.Model, suffix: keras.Model) -> Any:
         @stop_training.setter
         def stop_training(self, value: bool) -> None:
             model.stop_training = value
+
+        @property
+        def _initial_epoch(self) -> int | None:
+            """BackupAndRestore tells the whole model where to go on."""
+            found: int | None = model._initial_epoch
+            return found
+
+        @_initial_epoch.setter
+        def _initial_epoch(self, value: int | None) -> None:
+            """Set by the constructor only, to None."""
 
         @property
         def trainable_variables(self) -> list[Any]:
@@ -105,7 +115,7 @@ def _last_epoch(trainer: Any) -> Any:
     """A callback that remembers weights and optimizer as they were at the end of the last epoch."""
     import keras
 
-    class LastEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carries no types
+    class LastEpoch(keras.callbacks.Callback):
         def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
             self._remember()
 
