@@ -7,6 +7,7 @@ what a layer does, and a second run of the same script may number them otherwise
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -50,16 +51,36 @@ def _parts(graph: Any) -> Iterator[bytes]:
 def _place(value: Any, numbers: dict[int, int]) -> Any:
     import keras
 
-    return f"tensor {numbers[id(value)]}" if isinstance(value, keras.KerasTensor) else value
+    return f"tensor {numbers[id(value)]}" if isinstance(value, keras.KerasTensor) else _text(value)
 
 
 def _own(operation: Any) -> Iterator[bytes]:
     """The settings and the weights of one layer."""
-    yield json.dumps(_relevant(_settings(operation)), sort_keys=True, default=repr).encode()
+    yield json.dumps(_relevant(_settings(operation)), sort_keys=True, default=_text).encode()
+    for code in (type(operation), getattr(operation, "function", None)):
+        yield _source(code).encode()
     for weight in getattr(operation, "weights", ()):
         array = np.ascontiguousarray(weight)
         yield f"{array.dtype} {array.shape}".encode()
         yield array.tobytes()
+
+
+def _text(value: Any) -> str:
+    """A value in words; of an array its hash, since `repr` leaves out what lies in the middle of a long one."""
+    if not hasattr(value, "__array__"):
+        return repr(value)
+    array = np.ascontiguousarray(value)
+    return f"{array.dtype} {array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"
+
+
+def _source(code: Any) -> str:
+    """What somebody's own layer or function says, which its name and settings don't tell; nothing for Keras' own."""
+    if code is None or (getattr(code, "__module__", None) or "").partition(".")[0] == "keras":
+        return ""
+    try:
+        return inspect.getsource(code)
+    except (OSError, TypeError):  # typed in, or compiled
+        return repr(getattr(code, "__qualname__", type(code)))
 
 
 def _settings(operation: Any) -> Any:

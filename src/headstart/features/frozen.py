@@ -16,8 +16,8 @@ from headstart.features.boundary import graph_of, nodes_in_order, tensors_at_cut
 if TYPE_CHECKING:
     import keras
 
-# Rates at which these random layers do nothing.
-_STRENGTHS = ("rate", "stddev")
+# What the strength of a random layer's randomness is called; where all that it has are 0, it does nothing.
+_STRENGTHS = ("rate", "stddev", "drop_path_rate", "dropout", "recurrent_dropout")
 
 
 @dataclass(frozen=True)
@@ -132,18 +132,29 @@ def _descend(graph: Any) -> tuple[list[_Level], _Obstacle | None]:
     if stop is None:
         return [_Level(graph, None, graph.outputs[0], None)], None
     position, obstacle = stop
-    below = [cut for cut in tensors_at_cuts(graph) if cut.position < position]
+    cuts = [cut for cut in tensors_at_cuts(graph) if cut.position < position]
+    below = [cut for cut in cuts if not _has_mask(cut.tensor)]
+    if below != cuts and cuts[-1] not in below:
+        obstacle = _Obstacle(
+            nodes[cuts[-1].position].operation, f"{cuts[-1].layer} passes on a mask, which wouldn't be stored"
+        )
     cut, tensor = (below[-1].layer, below[-1].tensor) if below else (None, graph.inputs[0])
     node = nodes[position]
-    if _opens(node, tensor):
+    if _opens(node, tensor, nodes):
         deeper, obstacle = _descend(graph_of(node.operation))  # type: ignore[assignment]  # there is one inside
         return [_Level(graph, cut, tensor, node), *deeper], obstacle
     return [_Level(graph, cut, tensor, None)], obstacle
 
 
-def _opens(node: Any, tensor: Any) -> bool:
-    """Whether a node is a nested model that can be divided, called on this tensor alone."""
-    return graph_of(node.operation) is not None and [id(given) for given in node.input_tensors] == [id(tensor)]
+def _has_mask(tensor: Any) -> bool:
+    """Whether a mask, such as that of an Embedding, travels with this tensor."""
+    return getattr(tensor, "_keras_mask", None) is not None
+
+
+def _opens(node: Any, tensor: Any, nodes: list[Any]) -> bool:
+    """Whether a node is a nested model that can be divided: called on this tensor, which nothing else is given."""
+    users = [user for user in nodes if any(given is tensor for given in user.input_tensors)]
+    return graph_of(node.operation) is not None and users == [node]
 
 
 def _obstacle(node: Any) -> _Obstacle | None:
@@ -164,17 +175,21 @@ def _obstacle(node: Any) -> _Obstacle | None:
 
 
 def _adds_losses(layer: Any) -> bool:
-    return any(getattr(part, "activity_regularizer", None) is not None for part in layer._flatten_layers())
+    parts = list(layer._flatten_layers())
+    return any(getattr(part, "activity_regularizer", None) is not None or part._losses for part in parts)
 
 
 def _keeps_statistics(layer: Any) -> bool:
     import keras
 
-    return any(isinstance(part, keras.layers.BatchNormalization) and part.trainable for part in layer._flatten_layers())
+    parts = list(layer._flatten_layers())
+    if any(isinstance(part, keras.layers.SpectralNormalization) for part in parts):  # frozen or not
+        return True
+    return any(isinstance(part, keras.layers.BatchNormalization) and part.trainable for part in parts)
 
 
 def _remembers(layer: Any) -> bool:
-    return bool(getattr(layer, "stateful", False))
+    return any(getattr(part, "stateful", False) for part in layer._flatten_layers())
 
 
 def _is_trained(layer: Any) -> bool:
@@ -196,7 +211,9 @@ _SIGNS: tuple[tuple[Callable[[Any], bool], str], ...] = (
 
 
 def _is_switched_off(layer: Any) -> bool:
-    return any(getattr(layer, strength, None) == 0 for strength in _STRENGTHS)
+    strengths = [getattr(layer, strength, None) for strength in _STRENGTHS]
+    found = [strength for strength in strengths if isinstance(strength, int | float)]
+    return bool(found) and not any(found)
 
 
 def _augments(operation: Any) -> bool:

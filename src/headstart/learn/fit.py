@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,12 @@ from headstart.features.choice import choose_engine
 from headstart.features.fingerprint import fingerprint
 from headstart.features.frozen import Boundary, Undivided, find_boundary, split_front
 from headstart.features.store import Store, default_folder
-from headstart.learn.fit_checks import check_batch, check_compiled, warn_of_harm
+from headstart.learn.fit_checks import check_compiled, check_inputs, check_targets, warn_of_harm
 from headstart.learn.image_data import ImageData
 from headstart.learn.plain import fit_plainly
 from headstart.learn.renderings import LayerRenderer, Renderer, renderer_of
-from headstart.learn.samples import ArraySamples, Samples, Shuffle, samples_of
-from headstart.learn.stored import Changed, Stored, store_features, training_data
+from headstart.learn.samples import ArraySamples, Samples, Shuffle, Unstorable, samples_of
+from headstart.learn.stored import Stored, store_features, training_data
 from headstart.learn.suffix_training import fit_suffix
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 # Arguments of keras.Model.fit that count batches of the data as they are.
 _COUNTS_STEPS = ("steps_per_epoch", "validation_steps")
+# Methods by which a subclass may train otherwise than Keras does.
+_METHODS = ("fit", "make_train_function", "train_step", "test_step", "compute_loss", "compute_metrics")
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,6 @@ class _Request:
     precision: str
     engine: str
     quiet: bool
-
-
-class _Unstorable(Exception):
-    """Nothing can be stored; the reason, in words."""
 
 
 def fit(
@@ -144,7 +143,7 @@ def fit(
         request = _Request(model, train, validation, batch_size, shuffle, augment, views, precision, engine, quiet)
         with _opened(store) as opened:
             return _fit_stored(request, opened, callbacks, training, verbose)
-    except _Unstorable as refusal:
+    except Unstorable as refusal:
         warnings.warn(
             f"nothing can be stored: {refusal}; training plainly, as model.fit does", HeadstartWarning, stacklevel=2
         )
@@ -157,29 +156,20 @@ def _samples(data: dict[str, Any], others: dict[str, Any]) -> tuple[Samples, Sam
     """The training and the validation samples.
 
     Raises:
-        _Unstorable: they come in a form that can't be read twice or taken apart.
+        Unstorable: they come in a form that can't be read twice or taken apart.
     """
     counted = [name for name in _COUNTS_STEPS if others.get(name) is not None]
     if counted:
-        raise _Unstorable(f"with {counted[0]} an epoch isn't all of the data")
-    train = _storable(data["x"], data["y"], data["sample_weight"])
+        raise Unstorable(f"with {counted[0]} an epoch isn't all of the data")
+    train = samples_of(data["x"], data["y"], data["sample_weight"])
     if data["validation_split"] and not isinstance(train, ArraySamples):
         raise UsageError("validation_split needs arrays", "give validation_data with a dataset")
     if data["validation_data"] is not None:
         given = data["validation_data"]
-        return train, _storable(*given) if isinstance(given, list | tuple) else _storable(given)
+        return train, samples_of(*given) if isinstance(given, list | tuple) else samples_of(given)
     if not data["validation_split"] or not isinstance(train, ArraySamples):
         return train, None
     return train.split(data["validation_split"])
-
-
-def _storable(*data: Any) -> Samples:
-    if isinstance(data[0], Samples):
-        return data[0]
-    found = samples_of(*data)
-    if isinstance(found, str):
-        raise _Unstorable(found)
-    return found
 
 
 @contextmanager
@@ -198,7 +188,7 @@ def _fit_stored(
     """Divide, store, train.
 
     Raises:
-        _Unstorable: that isn't possible.
+        Unstorable: that isn't possible.
     """
     start = time.perf_counter()
     _check(request)
@@ -221,19 +211,29 @@ def _check(request: _Request) -> None:
     """Look at the first batch before anything takes long, and build a model that waits for its first input."""
     import keras
 
+    for method in _METHODS:
+        if getattr(type(request.model), method) is not getattr(keras.Model, method):
+            raise Unstorable(f"the model has a {method} of its own")
+    if request.model.built:
+        _require_graph(request.model)
     first = next(request.train.batches(), None)
     if first is None or not len(first.x):
         raise DataError("there are no samples in x", "give at least one")
     if not request.model.built:
         request.model.build((None, *first.x.shape[1:]))
-    if type(request.model).train_step is not keras.Model.train_step:
-        raise _Unstorable("the model has a train_step of its own")
-    if graph_of(request.model) is None:
-        raise _Unstorable("the model isn't a functional or Sequential one with one input and one output")
-    for batch in (first, next(request.validation.batches(), None) if request.validation else None):
-        if batch is not None:
-            check_batch(request.model, batch)
+        _require_graph(request.model)
+    for samples in filter(None, (request.train, request.validation)):
+        for batch in islice(samples.batches(), 1):
+            check_inputs(request.model, batch.x)
+            targets = samples.y if isinstance(samples, ArraySamples) else batch.y
+            if targets is not None:
+                check_targets(request.model, targets)
     warn_of_harm(request.model, first.x)
+
+
+def _require_graph(model: keras.Model) -> None:
+    if graph_of(model) is None:
+        raise Unstorable("the model isn't a functional or Sequential one with one input and one output")
 
 
 def _divide(request: _Request) -> tuple[Renderer | None, Boundary]:
@@ -242,21 +242,23 @@ def _divide(request: _Request) -> tuple[Renderer | None, Boundary]:
     renderer: Renderer | None = None
     front = split_front(request.model)
     if front is not None:
+        if request.augment is not None:
+            raise UsageError("the model augments its input itself, and augment is given too", "leave out one of them")
         front_part, body = front
         renderer = LayerRenderer(front_part, fingerprint(front_part))
     if request.augment is not None:
         renderer = renderer_of(request.augment, tuple(body.inputs[0].shape)[1:])
     boundary = find_boundary(body)
     if isinstance(boundary, Undivided):
-        raise _Unstorable(boundary.reason)
+        raise Unstorable(boundary.reason)
     if renderer is not None and not request.views:
-        raise _Unstorable(_cost_of_views(request))
+        raise Unstorable(_cost_of_views(request))
     if boundary.frozen_dropout:
         warnings.warn(
             f"{boundary.reason} although it is frozen, so that only what lies below is stored, up to {boundary.layer}; "
             "hs.freeze(base) switches such layers off",
             HeadstartWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     return renderer, boundary
 
@@ -274,18 +276,17 @@ def _store_both(
 ) -> tuple[Stored, Stored | None]:
     """The features of both parts."""
     features = _features(request, store, renderer, boundary)
-    try:
-        has_views = renderer is not None or isinstance(request.train, ImageData)
-        train = _store(request, request.train, features, renderer, request.views if has_views else 0)
-        if request.validation is None:
-            return train, None
+    has_views = renderer is not None or isinstance(request.train, ImageData)
+    views = request.views if has_views else 0
+    counts = [request.train.count, request.validation.count if request.validation else 0]
+    _check_room((counts[0] or 0) * max(views, 1) + (counts[1] or 0), features)
+    train, validation = _store(request, request.train, features, renderer, views), None
+    if request.validation is not None:
         # What was given as `augment` isn't part of the model, and so has no say outside training.
-        return train, _store(request, request.validation, features, None if request.augment else renderer, 0)
-    except Changed:
-        raise _Unstorable(
-            "the dataset gives other samples each time it is read; augment with layers at the model's front, or with "
-            "augment=, and say views=8"
-        ) from None
+        plain = renderer if request.augment is None else None
+        validation = _store(request, request.validation, features, plain, 0)
+    _check_all_there([train, validation] if validation else [train])
+    return train, validation
 
 
 def _features(request: _Request, store: Store, renderer: Renderer | None, boundary: Boundary) -> ArrayFeatures:
@@ -310,17 +311,25 @@ def _with_known_shape(prefix: keras.Model, shape: tuple[int, ...]) -> keras.Mode
 def _store(request: _Request, samples: Samples, features: ArrayFeatures, renderer: Any, views: int) -> Stored:
     import keras
 
-    _check_room(samples.count, max(views, 1), features)
     bar = None if request.quiet else keras.utils.Progbar(samples.count, unit_name="sample")
     stored = store_features(samples, features, renderer, views, bar.add if bar else lambda count: None)
-    _check_room(stored.count, max(views, 1), features)
+    if stored.y is not None:
+        check_targets(request.model, stored.y)
     return stored
 
 
-def _check_room(count: int | None, views: int, features: ArrayFeatures) -> None:
-    needed, budget = (count or 0) * views * features.feature_bytes, features.store.budget_bytes
+def _check_all_there(parts: list[Stored]) -> None:
+    """Samples of a dataset are counted while they are stored, and the store drops what its budget has no room for."""
+    store = parts[0].features.store
+    if any(store.missing(keys) for part in parts for keys in part.keys):
+        _check_room(sum(part.count * len(part.keys) for part in parts), parts[0].features)
+        raise Unstorable("the store dropped features to stay within its budget; it is full of others")
+
+
+def _check_room(count: int, features: ArrayFeatures) -> None:
+    needed, budget = count * features.feature_bytes, features.store.budget_bytes
     if needed > budget:
-        raise _Unstorable(
+        raise Unstorable(
             f"{needed / 1e9:,.1f} GB of features are more than the {budget / 1e9:,.1f} GB that the store may take"
         )
 
@@ -346,4 +355,4 @@ def _validation_argument(request: _Request, stored: Stored, batch_size: int | No
 
 
 def _say(message: str) -> None:
-    warnings.warn(message, HeadstartWarning, stacklevel=6)
+    warnings.warn(message, HeadstartWarning, stacklevel=7)

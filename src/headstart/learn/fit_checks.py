@@ -10,7 +10,7 @@ import numpy as np
 
 from headstart.errors import DataError, HeadstartWarning, UsageError
 from headstart.features.boundary import graph_of, nodes_in_order
-from headstart.learn.samples import Batch
+from headstart.learn.samples import Unstorable
 
 if TYPE_CHECKING:
     import keras
@@ -44,6 +44,9 @@ _ADVICE = {
     "inside": "pixels of 0 to 255, since the network rescales them itself",
 }
 
+# Losses that take one-hot targets, as `_loss_name` gives them.
+_ONE_HOT = ("categoricalcrossentropy", "categoricalfocalcrossentropy", "categoricalhinge")
+
 # The layers of each model that were frozen in an earlier fit, and the models that have been warned about.
 _frozen_before: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 _warned: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
@@ -65,41 +68,54 @@ def check_compiled(model: Any) -> None:
         )
 
 
-def check_batch(model: keras.Model, batch: Batch) -> None:
-    """Refuses inputs and targets that don't fit the model.
+def check_inputs(model: keras.Model, x: np.ndarray) -> None:
+    """Refuses inputs that don't fit the model.
 
     Raises:
-        DataError: it names the argument, what came and what was expected.
+        DataError: it says what came and what was expected.
+        Unstorable: they fit only once Keras has added or dropped a last axis of length 1.
     """
     expected = tuple(model.inputs[0].shape)[1:]
-    came = batch.x.shape[1:]
-    if len(came) != len(expected) or any(want not in (None, have) for want, have in zip(expected, came, strict=True)):
-        raise DataError(
-            f"x has samples of shape {came}; the model takes {expected}", "resize them, or rebuild the model"
-        )
-    if batch.y is not None:
-        _check_targets(model, batch.y)
+    came = x.shape[1:]
+    if _fits(came, expected):
+        return
+    problem = f"x has samples of shape {came}; the model takes {expected}"
+    if _fits((*came, 1), expected) or (came[-1:] == (1,) and _fits(came[:-1], expected)):
+        raise Unstorable(problem)
+    raise DataError(problem, "resize them, or rebuild the model")
 
 
-def _check_targets(model: keras.Model, y: np.ndarray) -> None:
+def _fits(came: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    return len(came) == len(expected) and all(want in (None, have) for want, have in zip(expected, came, strict=True))
+
+
+def check_targets(model: keras.Model, y: np.ndarray) -> None:
+    """Refuses labels that don't fit the loss and the model's output.
+
+    Raises:
+        DataError: it says what came and what was expected.
+    """
     loss, classes = _loss_name(model), model.outputs[0].shape[-1]
-    if "sparse_categorical" in loss:
-        if y.size and (y.min() < 0 or y.max() >= classes):
+    if loss == "sparsecategoricalcrossentropy":
+        labels = y[y != getattr(model.loss, "ignore_class", None)]
+        if labels.size and (labels.min() < 0 or labels.max() >= classes):
             raise DataError(
-                f"y holds labels from {y.min():g} to {y.max():g}; the model's outputs stand for 0 to {classes - 1}",
+                f"y holds labels from {labels.min():g} to {labels.max():g}; "
+                f"the model's outputs stand for 0 to {classes - 1}",
                 "number the classes from 0 on, or give the last layer more units",
             )
-    elif "categorical" in loss and y.shape[-1] != classes:
+    elif loss in _ONE_HOT and y.shape[1:][-1:] != (classes,):
         raise DataError(
-            f"y has shape {('n', *y.shape[1:])}; {loss} with {classes} outputs takes one-hot rows of {classes}",
+            f"y has shape {('n', *y.shape[1:])}; {model.loss} with {classes} outputs takes one-hot rows of {classes}",
             "use keras.utils.to_categorical(y), or compile with sparse_categorical_crossentropy",
         )
 
 
 def _loss_name(model: keras.Model) -> str:
+    """As Keras' class is called, in small letters; of somebody's own loss whatever it is called."""
     loss = model.loss
-    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
-    return str(name or "").lower()
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    return name.lower().replace("_", "")
 
 
 def warn_of_harm(model: keras.Model, inputs: np.ndarray) -> None:
@@ -118,7 +134,7 @@ def _warn_once(model: keras.Model, about: str, message: str | None) -> None:
     warned = _warned.setdefault(model, set())
     if message and about not in warned:
         warned.add(about)
-        warnings.warn(message, HeadstartWarning, stacklevel=4)
+        warnings.warn(message, HeadstartWarning, stacklevel=6)
 
 
 def _layers(model: keras.Model) -> list[Any]:
@@ -147,8 +163,9 @@ def _wrong_inputs(model: keras.Model, inputs: np.ndarray) -> str | None:
     if graph is None or inputs.ndim != 4:
         return None
     for node in nodes_in_order(graph):
-        expected = expected_inputs(node.operation.name) if graph_of(node.operation) is not None else None
-        if expected is None:
+        nested = graph_of(node.operation)
+        expected = expected_inputs(node.operation.name) if nested is not None else None
+        if expected is None or (expected == "inside" and not _rescales(nested)):
             continue
         given = node.input_tensors[0]
         seen = inputs if given is graph.inputs[0] else np.asarray(keras.Model(graph.inputs[0], given)(inputs))
@@ -158,6 +175,13 @@ def _wrong_inputs(model: keras.Model, inputs: np.ndarray) -> str | None:
                 f"its ImageNet weights expect {_ADVICE[expected]}"
             )
     return None
+
+
+def _rescales(graph: Any) -> bool:
+    import keras
+
+    kinds = keras.layers.Rescaling | keras.layers.Normalization
+    return any(isinstance(node.operation, kinds) for node in nodes_in_order(graph))
 
 
 def expected_inputs(name: str) -> str | None:

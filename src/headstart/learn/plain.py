@@ -9,7 +9,7 @@ import numpy as np
 from headstart.errors import UsageError
 from headstart.learn.image_data import ImageData
 from headstart.learn.renderings import Renderer, renderer_of, seed_of
-from headstart.learn.samples import ArraySamples, samples_of
+from headstart.learn.samples import ArraySamples, Unstorable, samples_of
 
 if TYPE_CHECKING:
     import keras
@@ -24,9 +24,7 @@ def fit_plainly(model: keras.Model, augment: Any, data: dict[str, Any], training
 
 
 def _augmented(augment: Any, data: dict[str, Any]) -> dict[str, Any]:
-    train = samples_of(data["x"], data["y"], data["sample_weight"])
-    if not isinstance(train, ArraySamples):
-        raise UsageError("augment without views needs arrays", "map the dataset yourself, or say views=8")
+    train = _arrays(data)
     validation = data["validation_data"]
     if data["validation_split"]:
         train, held_out = train.split(data["validation_split"])
@@ -34,6 +32,16 @@ def _augmented(augment: Any, data: dict[str, Any]) -> dict[str, Any]:
     renderer = renderer_of(augment, train.x.shape[1:])
     batches = _batches(train, renderer, data["batch_size"] or 32, shuffle=bool(data["shuffle"]))
     return {"x": batches, "validation_data": validation, "shuffle": False}
+
+
+def _arrays(data: dict[str, Any]) -> ArraySamples:
+    try:
+        train = samples_of(data["x"], data["y"], data["sample_weight"])
+    except Unstorable as refusal:
+        raise UsageError(f"augment needs one array of inputs; {refusal}", "augment the data yourself") from None
+    if not isinstance(train, ArraySamples):
+        raise UsageError("augment without views needs arrays", "map the dataset yourself, or say views=8")
+    return train
 
 
 def _batches(train: ArraySamples, renderer: Renderer, size: int, *, shuffle: bool) -> Any:

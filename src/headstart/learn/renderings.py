@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -80,10 +81,7 @@ class FunctionRenderer(Renderer):
 
     @property
     def identity(self) -> str:
-        try:
-            return inspect.getsource(self._function)
-        except (OSError, TypeError):
-            return repr(getattr(self._function, "__qualname__", type(self._function)))
+        return _identity_of(self._function)
 
     def render(self, row: np.ndarray, digest: bytes, number: int) -> np.ndarray:
         rendered = np.asarray(self._function(row, np.random.default_rng(seed_of(digest, number))), row.dtype)
@@ -95,6 +93,23 @@ class FunctionRenderer(Renderer):
 
     def plain(self, rows: np.ndarray) -> np.ndarray:
         return rows
+
+
+def _identity_of(function: Any) -> str:
+    """What a function says, and the values that it was made with."""
+    if isinstance(function, functools.partial):
+        return f"{_identity_of(function.func)} {function.args!r} {function.keywords!r}"
+    code = function if inspect.isroutine(function) else type(function)
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    made_with = [
+        cells,
+        getattr(function, "__defaults__", None),
+        getattr(getattr(function, "__self__", function), "__dict__", None),
+    ]
+    try:
+        return f"{inspect.getsource(code)} {made_with!r}"
+    except (OSError, TypeError):  # typed in, or compiled
+        return f"{code.__qualname__} {made_with!r}"
 
 
 def renderer_of(augment: Any, input_shape: tuple[int, ...]) -> Renderer:

@@ -20,6 +20,10 @@ PROBED_BATCHES = 2
 Shuffle = Literal["batch"] | bool
 
 
+class Unstorable(Exception):
+    """Nothing can be stored; the reason, in words that complete "nothing can be stored: …"."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Some samples: inputs, and targets and weights where there are any, each with one row a sample."""
@@ -34,7 +38,11 @@ class Samples(ABC):
 
     @abstractmethod
     def batches(self) -> Iterator[Batch]:
-        """All samples, in the order of one epoch."""
+        """All samples, in the order of one epoch.
+
+        Raises:
+            Unstorable: they are something else than one array of numbers each.
+        """
 
     @property
     def count(self) -> int | None:
@@ -83,6 +91,11 @@ class ArraySamples(Samples):
     def split(self, share: float) -> tuple[ArraySamples, ArraySamples]:
         """All but the last samples, and the last ones: a share of all, as Keras' validation_split takes them."""
         middle = math.floor(len(self.x) * (1 - share))
+        if not 0 < middle < len(self.x):
+            raise DataError(
+                f"validation_split={share:g} leaves {middle:,} of {len(self.x):,} samples to train on",
+                "give a share between 0 and 1 that leaves some on both sides",
+            )
         parts = (self.x, self.y, self.weights)
         first, last = ([None if part is None else part[some] for part in parts] for some in _around(middle))
         return ArraySamples(*first), ArraySamples(*last)  # type: ignore[arg-type]
@@ -111,25 +124,34 @@ class PyDatasetSamples(Samples):
         return reordered or ("batch" if asked else False)
 
 
-def samples_of(x: Any, y: Any = None, weights: Any = None) -> Samples | str:
-    """The samples of an argument of `fit`, or why they can't be stored, in words."""
+def samples_of(x: Any, y: Any = None, weights: Any = None) -> Samples:
+    """The samples of an argument of `fit`.
+
+    Raises:
+        Unstorable: they can't be read twice, or aren't one array of numbers.
+        DataError: their parts differ in length.
+    """
+    if isinstance(x, Samples):
+        return x
     if _is_a(x, "tensorflow.python.data", "DatasetV2"):
-        return "its dataset never ends" if int(x.cardinality()) == -1 else DatasetSamples(x)
+        return DatasetSamples(_finite(x, int(x.cardinality()) != -1))
     if _is_a(x, "torch.utils.data", "DataLoader"):
         return DatasetSamples(x)
     if hasattr(x, "__getitem__") and _is_a(x, "keras", "PyDataset"):
-        return PyDatasetSamples(x) if x.num_batches is not None else "its dataset never ends"
-    if isinstance(x, dict) or (isinstance(x, list | tuple) and any(np.ndim(part) > 1 for part in x)):
-        return "there are several inputs"
+        return PyDatasetSamples(_finite(x, x.num_batches is not None))
     if isinstance(x, Iterator):
-        return "a generator can be read only once"
+        raise Unstorable("a generator can be read only once")
     return _arrays(x, y, weights)
 
 
-def _arrays(x: Any, y: Any, weights: Any) -> Samples | str:
-    if isinstance(y, dict | tuple):
-        return "there are several targets"
-    parts = [None if part is None else _as_array(part) for part in (x, y, weights)]
+def _finite(dataset: Any, ends: bool) -> Any:
+    if not ends:
+        raise Unstorable("its dataset never ends")
+    return dataset
+
+
+def _arrays(x: Any, y: Any, weights: Any) -> Samples:
+    parts = _parts(x, y, weights)
     lengths = {
         name: len(part) for name, part in zip(("x", "y", "sample_weight"), parts, strict=True) if part is not None
     }
@@ -137,6 +159,21 @@ def _arrays(x: Any, y: Any, weights: Any) -> Samples | str:
         found = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
         raise DataError(f"x, y and sample_weight need one row a sample each; {found}", "give arrays of equal length")
     return ArraySamples(*parts)  # type: ignore[arg-type]
+
+
+def _parts(x: Any, y: Any, weights: Any) -> list[np.ndarray | None]:
+    """The parts as arrays.
+
+    Raises:
+        Unstorable: one is several arrays, or the inputs aren't numbers.
+    """
+    for part, name in ((x, "inputs"), (y, "targets"), (weights, "sample weights")):
+        if isinstance(part, dict) or (isinstance(part, list | tuple) and any(np.ndim(one) for one in part)):
+            raise Unstorable(f"there are several {name}")
+    parts = [None if part is None else _as_array(part) for part in (x, y, weights)]
+    if parts[0] is not None and parts[0].dtype.kind not in "biuf":
+        raise Unstorable("the inputs aren't numbers")
+    return parts
 
 
 def _as_array(part: Any) -> np.ndarray:
@@ -150,7 +187,7 @@ def _batch(item: Any) -> Batch:
     import keras
 
     item = tuple(item) if isinstance(item, list) else item
-    return Batch(*(None if part is None else _as_array(part) for part in keras.utils.unpack_x_y_sample_weight(item)))  # type: ignore[arg-type]
+    return Batch(*_parts(*keras.utils.unpack_x_y_sample_weight(item)))  # type: ignore[arg-type]
 
 
 def _is_a(value: Any, module: str, name: str) -> bool:

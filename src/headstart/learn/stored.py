@@ -13,7 +13,7 @@ from headstart.errors import DataError
 from headstart.features.arrays import ArrayFeatures, digest_of
 from headstart.learn.image_data import ImageData
 from headstart.learn.renderings import Renderer
-from headstart.learn.samples import PROBED_BATCHES, Batch, Samples, Shuffle
+from headstart.learn.samples import PROBED_BATCHES, Batch, Samples, Shuffle, Unstorable
 
 if TYPE_CHECKING:
     import keras
@@ -53,10 +53,6 @@ class Stored:
         return self.count * len(self.keys) * self.features.feature_bytes <= RESIDENT_BYTES
 
 
-class Changed(Exception):
-    """Another reading of the samples gave others: they are augmented on the way."""
-
-
 def store_features(
     samples: Samples,
     features: ArrayFeatures,
@@ -74,7 +70,7 @@ def store_features(
         advance: called with the number of samples done since the last call.
 
     Raises:
-        Changed: another reading gives other samples.
+        Unstorable: another reading gives other samples, or they differ in shape.
         DataError: there are no samples, or one holds what isn't a number.
     """
     if isinstance(samples, ImageData) and renderer is None:
@@ -102,6 +98,8 @@ class _Reading:
         self._renderer = renderer
         self._numbers: list[int | None] = list(range(views)) if views else [None]
         self.keys: tuple[list[bytes], ...] = tuple([] for _ in self._numbers)
+        self._shape: tuple[int, ...] = ()
+        self._asked_for: set[bytes] = set()
         self.digests: list[bytes] = []
         self.y: list[np.ndarray | None] = []
         self.weights: list[np.ndarray | None] = []
@@ -123,9 +121,11 @@ class _Reading:
         for number, keys in zip(self._numbers, self.keys, strict=True):
             wanted = [self._features.key(digest, self._view(number)) for digest in digests]
             keys += wanted
-            absent = set(self._features.store.missing(wanted))
+            absent = set(self._features.store.missing(wanted)) - self._asked_for
             for row, digest, key in zip(rows, digests, wanted, strict=True):
                 if key in absent:
+                    absent.discard(key)
+                    self._asked_for.add(key)
                     yield key, self._input(row, digest, number)
 
     def _view(self, number: int | None) -> str:
@@ -139,6 +139,9 @@ class _Reading:
         return self._renderer.plain(row[None])[0] if number is None else self._renderer.render(row, digest, number)
 
     def _check(self, rows: np.ndarray) -> None:
+        self._shape = self._shape or rows.shape[1:]
+        if rows.shape[1:] != self._shape:
+            raise Unstorable(f"samples differ in shape: {self._shape} and {rows.shape[1:]}")
         if rows.dtype.kind == "f" and not np.isfinite(rows).all():
             (bad, *_) = np.argwhere(~np.isfinite(rows))
             place = sum(self.sizes) + int(bad[0])
@@ -149,11 +152,14 @@ def _is_reordered(samples: Samples, digests: list[bytes]) -> bool:
     """Whether the first batches of another reading come in another order.
 
     Raises:
-        Changed: they hold a sample that the first reading didn't.
+        Unstorable: they hold a sample that the first reading didn't.
     """
     again = [digest_of(row) for batch in islice(samples.batches(), PROBED_BATCHES) for row in batch.x]
     if not set(again) <= set(digests):
-        raise Changed
+        raise Unstorable(
+            "the dataset gives other samples each time it is read; augment with layers at the model's front, or with "
+            "augment=, and say views=8"
+        )
     return again != digests[: len(again)]
 
 
