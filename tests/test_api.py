@@ -9,7 +9,22 @@ import pytest
 
 import headstart
 
-PUBLIC = ["HeadstartError", "Prediction", "Run", "__version__", "bases", "load", "train"]
+PUBLIC = [
+    "HeadstartError",
+    "HeadstartWarning",
+    "Prediction",
+    "Run",
+    "__version__",
+    "attach_head",
+    "bases",
+    "class_weights",
+    "custom_objects",
+    "freeze",
+    "load",
+    "make_loss",
+    "train",
+    "unfreeze",
+]
 
 
 def test_the_public_names_are_exactly_these() -> None:

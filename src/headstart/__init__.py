@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 
     from headstart.catalog import bases as bases
     from headstart.errors import HeadstartError as HeadstartError
+    from headstart.errors import HeadstartWarning as HeadstartWarning
+    from headstart.learn.attach import attach_head as attach_head
     from headstart.learn.fit import fit as fit
+    from headstart.learn.freeze import freeze as freeze
     from headstart.learn.image_data import image_data as image_data
+    from headstart.learn.losses import class_weights as class_weights
+    from headstart.learn.losses import make_loss as make_loss
+    from headstart.learn.saved import custom_objects as custom_objects
+    from headstart.learn.unfreeze import unfreeze as unfreeze
     from headstart.run import Prediction as Prediction
     from headstart.run import Run as Run
     from headstart.workflow import train as train
@@ -28,15 +35,39 @@ __version__ = "0.1.0"
 # Where each public name lives. Importing headstart loads none of them.
 _HOMES = {
     "HeadstartError": "headstart.errors",
+    "HeadstartWarning": "headstart.errors",
     "Prediction": "headstart.run",
     "Run": "headstart.run",
+    "attach_head": "headstart.learn.attach",
     "bases": "headstart.catalog",
+    "class_weights": "headstart.learn.losses",
+    "custom_objects": "headstart.learn.saved",
     "fit": "headstart.learn.fit",
+    "freeze": "headstart.learn.freeze",
     "image_data": "headstart.learn.image_data",
+    "make_loss": "headstart.learn.losses",
     "train": "headstart.workflow",
+    "unfreeze": "headstart.learn.unfreeze",
 }
 
-__all__ = ["HeadstartError", "Prediction", "Run", "__version__", "bases", "fit", "image_data", "load", "train"]
+__all__ = [
+    "HeadstartError",
+    "HeadstartWarning",
+    "Prediction",
+    "Run",
+    "__version__",
+    "attach_head",
+    "bases",
+    "class_weights",
+    "custom_objects",
+    "fit",
+    "freeze",
+    "image_data",
+    "load",
+    "make_loss",
+    "train",
+    "unfreeze",
+]
 
 
 def load(folder: str | Path) -> Run:

@@ -11,7 +11,7 @@ HeadstartError            a problem in plain words and its mend; the command lin
 │   └── StoreFullError    the disk has no room left for features
 └── RunError              a run folder can't be written, or isn't one, or has been changed
 
-HeadstartWarning          something is done otherwise than asked for, or is likely to do harm
+HeadstartWarning is its milder companion: what was asked for was done, and yet may not be what was meant.
 """
 
 from __future__ import annotations
@@ -34,10 +34,6 @@ class HeadstartError(Exception):
         super().__init__(f"{problem}; {mend}" if mend else problem)
         self.problem = problem
         self.mend = mend
-
-
-class HeadstartWarning(UserWarning):
-    """Something was done otherwise than the reader may expect, or is likely to do harm; and the mend."""
 
 
 class UsageError(HeadstartError):
@@ -85,4 +81,8 @@ class StoreFullError(StoreError):
 
 
 class RunError(HeadstartError):
+    pass
+
+
+class HeadstartWarning(UserWarning):
     pass

@@ -1,11 +1,56 @@
-"""What stays fixed while a network is fine-tuned."""
+"""What stays fixed while the rest of a network is trained.
+
+Frozen means that a layer's output for an image never changes: its weights stay, BatchNorm runs in inference mode, and
+what is random while training, such as dropout, is switched off. Only then can a frozen part be computed once.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from headstart.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
+
+Layer = TypeVar("Layer", bound=Any)
+
+_REMEMBERED = "_headstart_rate"
+# Keras has no public layer for stochastic depth: ConvNeXt brings one, and so do other libraries, each in its own words.
+_STOCHASTIC_DEPTH = ("StochasticDepth", "DropPath")
+_DEPTH_RATES = ("drop_path_rate", "drop_rate", "drop_prob", "rate")
+
+
+def freeze(model: Layer) -> Layer:
+    """Keep a model or layer exactly as it is, with all that is nested in it: its output for an image never changes.
+
+    Nothing in it is trainable any more, so Keras runs its BatchNorm layers in inference mode. Dropout, noise and
+    stochastic depth in it are switched off until `unfreeze` brings them back; data augmentation, such as
+    `keras.layers.RandomFlip`, is left alone. A model that was compiled before has to be compiled again to notice.
+
+    Saving a model in this state saves the dropout rates as they are, at 0.
+
+    Args:
+        model: any Keras model or layer.
+
+    Returns:
+        The same one, so that calls can be chained.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    _require_layer(model)
+    model.trainable = False
+    for layer in model._flatten_layers():  # those of nested models too
+        _switch_off(layer)
+    return model
+
+
+def thaw(layer: Any) -> None:
+    """Undo `freeze` for a layer and what is nested in it."""
+    layer.trainable = True
+    for part in layer._flatten_layers():
+        _switch_on(part)
 
 
 def freeze_batch_norm(model: keras.Model) -> None:
@@ -14,8 +59,83 @@ def freeze_batch_norm(model: keras.Model) -> None:
     Its statistics were gathered on millions of images; a few batches of other ones would spoil them, and with them
     the features. Keras runs a BatchNorm that isn't trainable in inference mode. Compile the model afterwards.
     """
+    for layer in model._flatten_layers():
+        if is_batch_norm(layer):
+            layer.trainable = False
+
+
+def is_batch_norm(layer: Any) -> bool:
+    """Whether it is a BatchNorm layer of Keras."""
     import keras
 
-    for layer in model._flatten_layers():  # those of nested models too
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
+    return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def trainable_changed(model: keras.Model) -> str | None:
+    """What Keras would overlook: `trainable` was changed after compiling, and training goes on as compiled.
+
+    Keras 3 reads `trainable` when it traces the training step, at the first `fit` after `compile`, and builds the
+    optimizer's variables then. What is changed before that counts. What is changed afterwards doesn't: a traced step
+    goes on training what was frozen since, and leaves alone what was unfrozen. An optimizer that is built while no
+    step is traced (a model that was loaded, or runs eagerly) stops with "Unknown variable" on what was unfrozen.
+
+    Returns:
+        A sentence with the mend, or None if all that was changed will count.
+    """
+    compiled = getattr(model, "_compiled_trainable_state", {})
+    if not getattr(model, "compiled", False) or not _training_is_settled(model):
+        return None
+    now = {layer: layer.trainable for layer in model._flatten_layers() if _counts(layer)}
+    changed = [layer.name for layer, trainable in now.items() if compiled.get(layer, trainable) != trainable]
+    if not changed:
+        return None
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return (
+        f"`trainable` was changed after the model {model.name!r} was compiled and Keras would not notice "
+        f"({', '.join(sorted(changed)[:3])}{more}); compile it again with a new optimizer, and then train"
+    )
+
+
+def _require_layer(model: Any) -> None:
+    import keras
+
+    if not isinstance(model, keras.layers.Layer):
+        raise UsageError(
+            f"freeze takes a Keras model or layer, not {type(model).__name__}", "build the model first, then pass it"
+        )
+
+
+def _training_is_settled(model: keras.Model) -> bool:
+    return model.train_function is not None or bool(getattr(model.optimizer, "built", False))
+
+
+def _counts(layer: Any) -> bool:
+    """Whether a layer's flag makes a difference: it holds variables, and isn't merely a model around others."""
+    return bool(layer._trainable_variables or layer._non_trainable_variables or _noise(layer))
+
+
+def _switch_off(layer: Any) -> None:
+    name = _noise(layer)
+    if name is not None and getattr(layer, name) > 0:
+        setattr(layer, _REMEMBERED, getattr(layer, name))
+        setattr(layer, name, 0.0)
+
+
+def _switch_on(layer: Any) -> None:
+    name = _noise(layer)
+    if name is not None and hasattr(layer, _REMEMBERED):
+        setattr(layer, name, getattr(layer, _REMEMBERED))
+        delattr(layer, _REMEMBERED)
+
+
+def _noise(layer: Any) -> str | None:
+    """The attribute that says how much noise a layer adds while training; None if it adds none."""
+    from keras import layers
+
+    if isinstance(layer, layers.Dropout | layers.GaussianDropout | layers.AlphaDropout):
+        return "rate"
+    if isinstance(layer, layers.GaussianNoise):
+        return "stddev"
+    if any(word in type(layer).__name__ for word in _STOCHASTIC_DEPTH):
+        return next((name for name in _DEPTH_RATES if hasattr(layer, name)), None)
+    return None

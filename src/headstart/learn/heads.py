@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +18,14 @@ DETAIL = "detail"
 STANDARDISE = "standardise"
 DROPOUT = "dropout"
 LOGITS = "logits"
+HIDDEN = 256
+
+# Names a new layer: the name itself, or one like it that the base hasn't got.
+Namer = Callable[[str], str]
 
 
-def pool(base: keras.Model, detail: str | None) -> Any:
+
+def pool(base: keras.Model, detail: str | None, named: Namer = str) -> Any:
     """The tensor of a base's pooled features, shape (batch, features).
 
     The average of the last map says what there is in an image. What is small or simple, a scratch or a texture, is
@@ -27,7 +34,7 @@ def pool(base: keras.Model, detail: str | None) -> Any:
     """
     from keras import layers
 
-    average = layers.GlobalAveragePooling2D(name=POOL)(base.output)
+    average = layers.GlobalAveragePooling2D(name=named(POOL))(base.outputs[0])
     if detail is None:
         return average
     below = base.get_layer(detail).output
@@ -72,3 +79,56 @@ def fold_training_head(trained: keras.Model, base: keras.Model, probe: Probe, de
     model = attach_linear_head(base, bias.size, detail)
     model.get_layer(LOGITS).set_weights([weights, bias - probe.mean @ weights])
     return model
+
+
+def linear(features: Any, dropout: float, named: Namer) -> Any:
+    """The features themselves: the layer that gives the answer is all there is to train."""
+    from keras import layers
+
+    return layers.Dropout(dropout, name=named("head_dropout"))(features) if dropout else features
+
+
+def mlp(features: Any, dropout: float, named: Namer) -> Any:
+    """A hidden layer with LayerNorm (Ba et al. 2016, arXiv:1607.06450) and ReLU.
+
+    LayerNorm rather than BatchNorm: it does the same in training and inference, doesn't suffer from small batches (Wu
+    and He 2018, arXiv:1803.08494), and isn't touched by the rule that fine-tuning keeps every BatchNorm frozen, which
+    would change a head in the middle of its training.
+    """
+    from keras import layers
+
+    x = layers.Dense(HIDDEN, name=named("head_hidden"))(features)
+    x = layers.LayerNormalization(name=named("head_norm"))(x)
+    x = layers.ReLU(name=named("head_relu"))(x)
+    return layers.Dropout(dropout, name=named("head_dropout"))(x) if dropout else x
+
+
+def flatten_256(output: Any, dropout: float, named: Namer) -> Any:
+    """The classic one: a hidden layer that sees every place of the map; it has the most weights by far."""
+    from keras import layers
+
+    x = layers.Flatten(name=named("head_flatten"))(output)
+    x = layers.Dense(HIDDEN, activation="relu", name=named("head_hidden"))(x)
+    return layers.Dropout(dropout, name=named("head_dropout"))(x) if dropout else x
+
+
+@dataclass(frozen=True)
+class Head:
+    """What lies between a base and the dense layer that gives the answer.
+
+    Attributes:
+        hidden: from the features, the dropout rate and a namer to what that layer sees.
+        dropout: the rate where none is asked for.
+        takes_map: whether it takes the base's output as it is, rather than one vector an image.
+    """
+
+    hidden: Callable[[Any, float, Namer], Any]
+    dropout: float
+    takes_map: bool = False
+
+
+HEADS = {
+    "linear": Head(linear, 0.0),
+    "mlp": Head(mlp, 0.5),
+    "flatten-256": Head(flatten_256, 0.5, takes_map=True),
+}
