@@ -100,7 +100,7 @@ def test_maps_and_sequences_are_averaged_and_vectors_are_not(shape: tuple[int, .
     x = np.random.default_rng(0).normal(size=(5, *shape)).astype(np.float32)
     import keras
 
-    seen = keras.Model(model.inputs, model.get_layer("head_output").input)(x)
+    seen = keras.Model(model.input, model.get_layer("head_output").input)(x)
     np.testing.assert_allclose(seen, x.mean(axis=tuple(range(1, x.ndim - 1))), rtol=1e-5, atol=1e-6)
 
 

@@ -76,7 +76,7 @@ def test_setting_the_rate_moves_all_rates() -> None:
     model.set_weights(start)
     model.optimizer.learning_rate = 0.002
     for before, after in zip(first, moved(model), strict=True):
-        np.testing.assert_allclose(after, 0.1 * before, rtol=1e-2, atol=1e-8)
+        np.testing.assert_allclose(after, 0.1 * before, rtol=1e-2, atol=1e-7)
 
 
 def test_callbacks_that_set_the_rate_work() -> None:
@@ -99,14 +99,11 @@ def test_a_schedule_moves_all_rates() -> None:
 
 
 def test_variables_are_told_by_path_whatever_their_order_or_else_by_place() -> None:
-    shuffled = make_model(fresh(keras.optimizers.SGD(0.02), shares=SHARES[::-1]))
-    ordered = make_model(fresh(keras.optimizers.SGD(0.02), shares=SHARES))
-    renamed = [(f"other/{path}", share) for path, share in SHARES]
-    by_place = make_model(fresh(keras.optimizers.SGD(0.02), shares=renamed))
-    for model in (shuffled, by_place):
-        for found, expected in zip(moved(model), moved(make_model(ordered.optimizer)), strict=True):
-            np.testing.assert_allclose(found, expected, rtol=1e-4)
-        ordered = make_model(fresh(keras.optimizers.SGD(0.02), shares=SHARES))
+    expected = moved(make_model(fresh(keras.optimizers.SGD(0.02), shares=SHARES)))
+    for shares in (SHARES[::-1], [(f"renamed/{path}", share) for path, share in SHARES]):
+        found = moved(make_model(fresh(keras.optimizers.SGD(0.02), shares=shares)))
+        for step, same in zip(found, expected, strict=True):
+            np.testing.assert_allclose(step, same, rtol=1e-4, atol=1e-8)
 
 
 def test_other_variables_than_the_rated_ones_are_refused() -> None:
@@ -117,29 +114,20 @@ def test_other_variables_than_the_rated_ones_are_refused() -> None:
 
 def test_a_fresh_optimizer_has_the_settings_and_no_state() -> None:
     optimizer = keras.optimizers.AdamW(0.02, weight_decay=0.1, beta_1=0.8, clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
     steps(make_model(optimizer))
     made = fresh(optimizer)
     assert made.get_config() == optimizer.get_config()
     assert type(made) is keras.optimizers.AdamW
-    assert int(made.iterations) == 0
-    plain = moved(make_model(optimizers_without_exception()))
-    excepted = moved(make_model(made))
-    assert np.abs(plain[0] - excepted[0]).max() < 1e-6
+    assert (int(optimizer.iterations), int(made.iterations)) == (1, 0)
     assert type(fresh(fresh(optimizer, shares=SHARES))) is keras.optimizers.AdamW
-
-
-def optimizers_without_exception() -> Any:
-    return keras.optimizers.AdamW(0.02, weight_decay=0.1, beta_1=0.8, clipnorm=1.0)
 
 
 def test_exceptions_from_weight_decay_are_kept() -> None:
     optimizer = keras.optimizers.AdamW(0.02, weight_decay=10.0)
+    decayed = moved(make_model(fresh(optimizer)))
     optimizer.exclude_from_weight_decay(var_names=["kernel"])
-    with_exception, without = (
-        moved(make_model(made)) for made in (fresh(optimizer), keras.optimizers.AdamW(0.02, weight_decay=10.0))
-    )
-    assert np.abs(with_exception[0] - without[0]).max() > 0.01
+    excepted = moved(make_model(fresh(optimizer)))
+    assert np.abs(decayed[0] - excepted[0]).max() > 0.01
 
 
 def test_one_s_own_optimizer_gets_a_companion_too() -> None:

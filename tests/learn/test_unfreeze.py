@@ -11,8 +11,6 @@ from headstart.errors import UnknownNameError, UsageError
 from headstart.learn.freeze import freeze
 from headstart.learn.unfreeze import unfreeze
 
-LAYERS = ["low", "low_bn", "low_noise", "halve", "middle", "middle_bn", "middle_noise", "halve_again", "high"]
-
 
 def make_base(name: str = "base") -> Any:
     """Three stages, at 8, 4 and 2 pixels; the lower two have BatchNorm and dropout."""
@@ -176,7 +174,10 @@ def test_an_unfrozen_model_is_saved_loaded_and_trained_on(tmp_path: Any) -> None
     ("depth", "message"),
     [
         ({"stages": 1, "layers": 2}, "unfreeze was given stages and layers; give one of stages, layers and fraction"),
-        ({"stages": 4}, "there are 3 stages (halve, halve_again, high), so 4 of them can't be unfrozen; give a number"),
+        (
+            {"stages": 4},
+            "there are 3 stages (low_noise, middle_noise, high), so 4 of them can't be unfrozen; give a number",
+        ),
         ({"stages": 0}, "so 0 of them can't be unfrozen; give a number from 1 to 3"),
         ({"layers": 99}, "there are 11 layers, so 99 of them can't be unfrozen; give a number from 1 to 11"),
         ({"layers": True}, "so True of them can't be unfrozen"),

@@ -65,7 +65,9 @@ def attach_head(
         _check_answer(answer, length)
     import keras
 
-    return keras.Model(base_model.inputs, answer, name=name or f"{base_model.name}_with_head")
+    # Keras warns where a model for one input, made from a list of one, is called on a single array.
+    inputs = base_model.inputs[0] if len(base_model.inputs) == 1 else base_model.inputs
+    return keras.Model(inputs, answer, name=name or f"{base_model.name}_with_head")
 
 
 def _named(head: str) -> Head:

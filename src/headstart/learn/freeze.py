@@ -72,28 +72,37 @@ def is_batch_norm(layer: Any) -> bool:
 
 
 def trainable_changed(model: keras.Model) -> str | None:
-    """What Keras would overlook: `trainable` was changed after compiling, and training goes on as compiled.
+    """What Keras would overlook: `trainable` was changed after training had begun, and would go on as it was.
 
-    Keras 3 reads `trainable` when it traces the training step, at the first `fit` after `compile`, and builds the
-    optimizer's variables then. What is changed before that counts. What is changed afterwards doesn't: a traced step
-    goes on training what was frozen since, and leaves alone what was unfrozen. An optimizer that is built while no
-    step is traced (a model that was loaded, or runs eagerly) stops with "Unknown variable" on what was unfrozen.
+    Keras 3 reads `trainable` when it traces the training step, at the first `fit` after `compile`, and gives the
+    optimizer its variables then. What is changed between the two counts. What is changed afterwards doesn't: the traced
+    step goes on training what was frozen since, and leaves alone what was unfrozen. Where no step is kept (when run
+    eagerly, or just loaded), what was frozen is left alone, but on what was unfrozen the optimizer, built with other
+    variables, stops with "Unknown variable".
 
     Returns:
         A sentence with the mend, or None if all that was changed will count.
     """
-    compiled = getattr(model, "_compiled_trainable_state", {})
-    if not getattr(model, "compiled", False) or not _training_is_settled(model):
+    optimizer = getattr(model, "optimizer", None)
+    if not getattr(model, "compiled", False) or not getattr(optimizer, "built", False):
         return None
-    now = {layer: layer.trainable for layer in model._flatten_layers() if _counts(layer)}
-    changed = [layer.name for layer, trainable in now.items() if compiled.get(layer, trainable) != trainable]
-    if not changed:
+    known = set(map(id, optimizer._trainable_variables))
+    wanted = set(map(id, model.trainable_variables))
+    is_traced = model.train_function is not None and not model.run_eagerly
+    names = _owners(model, (wanted - known) | (known - wanted if is_traced else set()))
+    if not names:
         return None
-    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return (
-        f"`trainable` was changed after the model {model.name!r} was compiled and Keras would not notice "
-        f"({', '.join(sorted(changed)[:3])}{more}); compile it again with a new optimizer, and then train"
+        f"`trainable` was changed after the model {model.name!r} was compiled, and Keras would not notice "
+        f"({', '.join(names[:3])}{more}); compile it again with a new optimizer, and then train"
     )
+
+
+def _owners(model: keras.Model, variables: set[int]) -> list[str]:
+    """The names of the layers that hold some of these variables."""
+    layers = model._flatten_layers()
+    return sorted(layer.name for layer in layers if not variables.isdisjoint(map(id, layer._trainable_variables)))
 
 
 def _require_layer(model: Any) -> None:
@@ -103,15 +112,6 @@ def _require_layer(model: Any) -> None:
         raise UsageError(
             f"freeze takes a Keras model or layer, not {type(model).__name__}", "build the model first, then pass it"
         )
-
-
-def _training_is_settled(model: keras.Model) -> bool:
-    return model.train_function is not None or bool(getattr(model.optimizer, "built", False))
-
-
-def _counts(layer: Any) -> bool:
-    """Whether a layer's flag makes a difference: it holds variables, and isn't merely a model around others."""
-    return bool(layer._trainable_variables or layer._non_trainable_variables or _noise(layer))
 
 
 def _switch_off(layer: Any) -> None:
