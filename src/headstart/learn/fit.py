@@ -24,6 +24,7 @@ from headstart.features.fingerprint import fingerprint
 from headstart.features.frozen import Boundary, Undivided, find_boundary, split_front
 from headstart.features.store import Store, default_folder
 from headstart.learn.fit_checks import check_compiled, check_inputs, check_targets, warn_of_harm
+from headstart.learn.freeze import trainable_changed
 from headstart.learn.image_data import ImageData
 from headstart.learn.plain import fit_plainly
 from headstart.learn.renderings import LayerRenderer, Renderer, renderer_of
@@ -127,11 +128,13 @@ def fit(
         a HeadstartWarning says why in a line, and `model.fit` does the work.
 
     Raises:
-        UsageError: the model isn't compiled, or an argument is none of those offered.
+        UsageError: the model isn't compiled, or no longer as it is now, or an argument is none of those offered.
         DataError: shapes don't fit the model, labels are out of range, inputs hold NaN, or there are no samples.
         StoreError: features can't be kept.
     """
     check_compiled(model)
+    if overlooked := trainable_changed(model):
+        raise UsageError(*overlooked.split("; ", 1))
     if views < 0:
         raise UsageError(f"views is {views}", "give the number of renderings a sample, from 0 on")
     data = {"x": x, "y": y, "sample_weight": sample_weight, "validation_data": validation_data}

@@ -24,7 +24,6 @@ HIDDEN = 256
 Namer = Callable[[str], str]
 
 
-
 def pool(base: keras.Model, detail: str | None, named: Namer = str) -> Any:
     """The tensor of a base's pooled features, shape (batch, features).
 
