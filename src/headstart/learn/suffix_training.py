@@ -82,6 +82,11 @@ def _trainer(model: keras.Model, suffix: keras.Model) -> Any:
             """In the whole model's order, which is that of its optimizer's state."""
             return list(model.trainable_variables)
 
+        @property
+        def trainable_weights(self) -> list[Any]:
+            """Likewise: Keras on TensorFlow asks for these."""
+            return list(model.trainable_weights)
+
     trainer = Trainer(suffix.inputs, suffix.outputs, name=model.name)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
