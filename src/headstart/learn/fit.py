@@ -217,7 +217,7 @@ def _check(request: _Request) -> None:
     for method in _METHODS:
         if getattr(type(request.model), method) is not getattr(keras.Model, method):
             raise Unstorable(f"the model has a {method} of its own")
-    if request.model.built:
+    if request.model.built or not isinstance(request.model, keras.Sequential):
         _require_graph(request.model)
     first = next(request.train.batches(), None)
     if first is None or not len(first.x):
