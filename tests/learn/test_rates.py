@@ -22,8 +22,8 @@ OPTIMIZERS = {
 
 def make_model(optimizer: Any) -> Any:
     keras.utils.set_random_seed(0)
-    layers = [keras.Input((4,)), keras.layers.Dense(3, name="low"), keras.layers.Dense(2, name="top")]
-    model = keras.Sequential(layers)
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(2, name="top")(keras.layers.Dense(3, name="low")(inputs)))
     model.compile(optimizer, "mse")
     return model
 

@@ -35,7 +35,7 @@ def flat(base: Any) -> Any:
 def nested(base: Any) -> Any:
     import keras
 
-    pool, dense = keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, name="head_output")
+    pool, dense = keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, "softmax", name="head_output")
     return keras.Sequential([keras.Input((8, 8, 3)), base, pool, dense])
 
 
