@@ -83,7 +83,7 @@ def trainable_changed(model: keras.Model) -> str | None:
     Returns:
         A sentence with the mend, or None if all that was changed will count.
     """
-    optimizer = getattr(model, "optimizer", None)
+    optimizer: Any = getattr(model, "optimizer", None)
     if not getattr(model, "compiled", False) or not getattr(optimizer, "built", False):
         return None
     known = set(map(id, optimizer._trainable_variables))
