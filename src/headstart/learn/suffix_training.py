@@ -87,7 +87,7 @@ def _trainer(model: keras.Model, suffix: keras.Model) -> Any:
             """Likewise: Keras on TensorFlow asks for these."""
             return list(model.trainable_weights)
 
-    trainer = Trainer(suffix.inputs, suffix.outputs, name=model.name)
+    trainer = Trainer(suffix.inputs[0], suffix.outputs[0], name=model.name)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     trainer.compile(
