@@ -30,13 +30,13 @@ def resnet(stack: str, *, preact: bool) -> Callable[..., Any]:
     return build
 
 
-def source(module: str, name: str, **settings: Any) -> Callable[..., Any]:
+def source(module: str, function: str, **settings: Any) -> Callable[..., Any]:
     """The function from which a family makes its members, which Keras doesn't export; here it makes a small one."""
 
     def build(**more: Any) -> Any:
         from importlib import import_module
 
-        return getattr(import_module(f"keras.src.applications.{module}"), name)(**settings, **more)
+        return getattr(import_module(f"keras.src.applications.{module}"), function)(**settings, **more)
 
     return build
 

@@ -13,6 +13,9 @@ import headstart as hs
 from headstart.errors import HeadstartWarning
 from headstart.features.store import Store
 
+# `pytest.warns` raises warnings that it wasn't told of once more, in its own name: the project's filter misses them.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+
 SAMPLES = 24
 
 
@@ -37,7 +40,10 @@ def plain_model(frozen: bool = True) -> Any:
 
 
 def by_name() -> Any:
-    model = plain_model()
+    import keras
+
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, keras.layers.Dense(1, name="head")(base()(inputs)))
     model.compile("adam", {"head": "mse"}, run_eagerly=True)
     return model
 
@@ -153,7 +159,7 @@ PLAIN: dict[str, tuple[Callable[[], Any], Callable[[], tuple[Any, ...]], dict[st
     "a generator": (
         plain_model,
         lambda: (generator(),),
-        {"steps_per_epoch": 3},
+        {"steps_per_epoch": 3, "shuffle": False},
         "with steps_per_epoch an epoch isn't all of the data",
     ),
     "steps_per_epoch": (plain_model, lambda: (x(), y()), {"steps_per_epoch": 1, "batch_size": 8}, "steps_per_epoch"),
@@ -207,7 +213,7 @@ def test_it_is_said_why_and_trained_as_keras_trains(case: str, cache_dir: Path) 
                 HeadstartWarning, match=f"^nothing can be stored: .*{reason}.*as model.fit does$"
             ) as said:
                 histories.append(fit(model, *arguments(), store=cache_dir, **more))
-            assert [warning.filename for warning in said] == [__file__]
+            assert [warning.filename for warning in said if warning.category is HeadstartWarning] == [__file__]
         else:
             histories.append(fit(model, *arguments(), **more))
     expected, found = histories
