@@ -135,26 +135,29 @@ def _descend(graph: Any) -> tuple[list[_Level], _Obstacle | None]:
     cuts = [cut for cut in tensors_at_cuts(graph) if cut.position < position]
     below = [cut for cut in cuts if not _has_mask(cut.tensor)]
     if below != cuts and cuts[-1] not in below:
-        obstacle = _Obstacle(
-            nodes[cuts[-1].position].operation, f"{cuts[-1].layer} passes on a mask, which wouldn't be stored"
-        )
+        obstacle = _masking(nodes[cuts[-1].position].operation)
     cut, tensor = (below[-1].layer, below[-1].tensor) if below else (None, graph.inputs[0])
     node = nodes[position]
-    if _opens(node, tensor, nodes):
+    if stop[1].layer is not node.operation and _opens(node, tensor, nodes):
         deeper, obstacle = _descend(graph_of(node.operation))  # type: ignore[assignment]  # there is one inside
         return [_Level(graph, cut, tensor, node), *deeper], obstacle
     return [_Level(graph, cut, tensor, None)], obstacle
 
 
 def _has_mask(tensor: Any) -> bool:
-    """Whether a mask, such as that of an Embedding, travels with this tensor."""
+    """Whether a mask, such as that of an Embedding, travels with this tensor, seen by layers or by the loss."""
     return getattr(tensor, "_keras_mask", None) is not None
 
 
+def _masking(layer: Any) -> _Obstacle:
+    return _Obstacle(layer, f"{layer.name} passes on a mask, which wouldn't be stored")
+
+
 def _opens(node: Any, tensor: Any, nodes: list[Any]) -> bool:
-    """Whether a node is a nested model that can be divided: called on this tensor, which nothing else is given."""
+    """Whether a node is a nested model that can be divided: used once, on a tensor that nothing else is given."""
     users = [user for user in nodes if any(given is tensor for given in user.input_tensors)]
-    return graph_of(node.operation) is not None and users == [node]
+    uses = [other for other in nodes if other.operation is node.operation]
+    return graph_of(node.operation) is not None and users == uses == [node]
 
 
 def _obstacle(node: Any) -> _Obstacle | None:
@@ -170,13 +173,14 @@ def _obstacle(node: Any) -> _Obstacle | None:
         return None
     graph = graph_of(layer)
     if graph is not None:
-        return next(filter(None, map(_obstacle, nodes_in_order(graph))), None)
+        inside = next(filter(None, map(_obstacle, nodes_in_order(graph))), None)
+        return inside or (_masking(layer) if _has_mask(graph.outputs[0]) else None)
     return next((_Obstacle(layer, f"{layer.name} {what}") for applies, what in _SIGNS if applies(layer)), None)
 
 
 def _adds_losses(layer: Any) -> bool:
     parts = list(layer._flatten_layers())
-    return any(getattr(part, "activity_regularizer", None) is not None or part._losses for part in parts)
+    return any(getattr(part, "activity_regularizer", None) is not None or _mentions(part, "add_loss") for part in parts)
 
 
 def _keeps_statistics(layer: Any) -> bool:
@@ -198,7 +202,15 @@ def _is_trained(layer: Any) -> bool:
 
 def is_random(layer: Any) -> bool:
     """Whether a layer draws random numbers in training; one whose rate is 0 doesn't."""
-    return any(seed_generators(part) and not _is_switched_off(part) for part in layer._flatten_layers())
+    parts = list(layer._flatten_layers())
+    draws = (part for part in parts if seed_generators(part) or _mentions(part, "random"))
+    return any(not _is_switched_off(part) for part in draws)
+
+
+def _mentions(layer: Any, name: str) -> bool:
+    """Whether a layer's code uses something of this name, such as `keras.random`."""
+    functions: tuple[Any, ...] = (type(layer).call, getattr(layer, "function", None))
+    return any(name in function.__code__.co_names for function in functions if hasattr(function, "__code__"))
 
 
 _SIGNS: tuple[tuple[Callable[[Any], bool], str], ...] = (
