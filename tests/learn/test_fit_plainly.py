@@ -39,15 +39,6 @@ def plain_model(frozen: bool = True) -> Any:
     return compiled(keras.Sequential([base(frozen=frozen), keras.layers.Dense(1, name="head")]))
 
 
-def by_name() -> Any:
-    import keras
-
-    inputs = keras.Input((8,))
-    model = keras.Model(inputs, keras.layers.Dense(1, name="head")(base()(inputs)))
-    model.compile("adam", {"head": "mse"}, run_eagerly=True)
-    return model
-
-
 def two_inputs() -> Any:
     import keras
 
@@ -147,12 +138,6 @@ PLAIN: dict[str, tuple[Callable[[], Any], Callable[[], tuple[Any, ...]], dict[st
         "one input and one output",
     ),
     "two outputs in a list": (two_outputs, lambda: (x(), [y(), y()]), {}, "there are several targets"),
-    "a target by name": (
-        by_name,
-        lambda: (dataset(x(), {"head": y()}).batch(8),),
-        {"shuffle": False},
-        "there are several targets",
-    ),
     "subclassed": (subclassed, lambda: (x(), y()), {}, "isn't a functional or Sequential one"),
     "train_step": (with_method("train_step"), lambda: (x(), y()), {}, "has a train_step of its own"),
     "compute_loss": (with_method("compute_loss"), lambda: (x(), y()), {}, "has a compute_loss of its own"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def add_number(row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def batches(*sizes: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     ends = np.cumsum((0, *sizes))
     x, y = data(int(ends[-1]))
-    return [(x[a:b], y[a:b], y[a:b] + 0.5) for a, b in zip(ends, ends[1:], strict=False)]
+    return [(x[a:b], y[a:b], y[a:b] + 0.5) for a, b in pairwise(ends)]
 
 
 def store(samples: Any, features: ArrayFeatures, views: int = 0) -> Stored:
