@@ -19,7 +19,9 @@ PUBLIC = [
     "bases",
     "class_weights",
     "custom_objects",
+    "fit",
     "freeze",
+    "image_data",
     "load",
     "make_loss",
     "train",
@@ -44,7 +46,8 @@ def test_every_public_name_is_there_and_is_described(name: str) -> None:
 
 
 def test_the_names_are_those_of_their_homes() -> None:
-    for name, home in (("HeadstartError", "errors"), ("Run", "run"), ("bases", "catalog"), ("train", "workflow")):
+    homes = {"HeadstartError": "errors", "Run": "run", "bases": "catalog", "fit": "learn.fit", "train": "workflow"}
+    for name, home in homes.items():
         assert getattr(headstart, name) is getattr(importlib.import_module(f"headstart.{home}"), name)
 
 

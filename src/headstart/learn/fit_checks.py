@@ -105,8 +105,9 @@ def check_targets(model: keras.Model, y: np.ndarray) -> None:
                 "number the classes from 0 on, or give the last layer more units",
             )
     elif loss in _ONE_HOT and y.shape[1:][-1:] != (classes,):
+        called = model.loss if isinstance(model.loss, str) else type(model.loss).__name__
         raise DataError(
-            f"y has shape {('n', *y.shape[1:])}; {model.loss} with {classes} outputs takes one-hot rows of {classes}",
+            f"y has shape {('n', *y.shape[1:])}; {called} with {classes} outputs takes one-hot rows of {classes}",
             "use keras.utils.to_categorical(y), or compile with sparse_categorical_crossentropy",
         )
 
