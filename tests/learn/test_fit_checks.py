@@ -51,7 +51,9 @@ def warned(model: Any, inputs: np.ndarray | None = None) -> list[str]:
 
 
 def thaw(model: Any) -> Any:
-    model.trainable = True
+    """Each layer by itself: a model that counts as trainable passes nothing on."""
+    for layer in model.layers:
+        layer.trainable = True
     return model
 
 
@@ -102,8 +104,7 @@ def test_fit_itself_warns_at_the_callers_line(cache_dir: Path) -> None:
     settings = {"store": cache_dir, "engine": "keras", "verbose": 0}
     model = make_model("any")
     hs.fit(model, x, y, **settings)
-    base = model.get_layer("any")
-    base.layers[-1].trainable = True
+    model.get_layer("any").layers[-1].trainable = True
     with pytest.warns(
         HeadstartWarning, match="1 layers that were frozen .* compile again with learning_rate=1e-05"
     ) as said:

@@ -51,7 +51,7 @@ FAMILIES: dict[str, tuple[int, Callable[..., Any]]] = {
             "efficientnet",
             "EfficientNet",
             width_coefficient=0.3,
-            depth_coefficient=0.5,
+            depth_coefficient=0.2,
             default_size=32,
             name="efficientnet",
         ),
@@ -62,7 +62,7 @@ FAMILIES: dict[str, tuple[int, Callable[..., Any]]] = {
             "efficientnet_v2",
             "EfficientNetV2",
             width_coefficient=0.3,
-            depth_coefficient=0.3,
+            depth_coefficient=0.2,
             default_size=32,
             name="efficientnetv2-b0",
         ),
@@ -78,6 +78,8 @@ FAMILIES: dict[str, tuple[int, Callable[..., Any]]] = {
     "VGG": (32, source("vgg16", "VGG16")),
     "Xception": (71, source("xception", "Xception")),
 }
+# Of what can only be made in one size, the part up to a layer that has blocks of each kind below it, or most kinds.
+UP_TO = {"InceptionResNetV2": "block35_2_ac", "InceptionV3": "mixed4", "Xception": "block5_sepconv1_act"}
 IN_OPENVINO = ("MobileNetV2", "ResNet", "VGG")
 
 
@@ -114,8 +116,7 @@ def with_head(base: Any) -> Any:
     model = keras.Sequential(
         [base, layers.GlobalAveragePooling2D(), layers.Dropout(0.2), layers.Dense(CLASSES, activation="softmax")]
     )
-    # The features are of one size by training's standards, whatever network they come from.
-    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(0.005), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -127,8 +128,8 @@ def assert_agrees(base: Any, x: np.ndarray, y: np.ndarray, store: Path, engine: 
     expected = with_head(base).fit(x, y, **settings).history
     found = hs.fit(with_head(base), x, y, store=store, engine=engine, **settings)
     for name, values in expected.items():
-        np.testing.assert_allclose(found.history[name], values, rtol=1e-3, err_msg=name)
-    assert np.ptp(expected["loss"]) > 0.02 * expected["loss"][0], "the loss must move"
+        np.testing.assert_allclose(found.history[name], values, rtol=1e-3, atol=1e-6, err_msg=name)
+    assert np.ptp(expected["loss"]) > 0.01 * expected["loss"][0], "the loss must move"
     assert found.frozen_part.engine.startswith(engine)
     assert found.frozen_part.layer.startswith("global_average_pooling2d")
     assert found.frozen_part.computed == SAMPLES
@@ -142,6 +143,8 @@ def test_a_family_learns_what_it_learns_with_keras(family: str, cache_dir: Path)
     keras.utils.set_random_seed(0)
     size, build = FAMILIES[family]
     base = build(include_top=False, weights=None, input_shape=(size, size, 3))
+    if family in UP_TO:
+        base = keras.Model(base.input, base.get_layer(UP_TO[family]).output, name=base.name)
     x, y = images(size)
     enliven(base, x)
     assert_agrees(base, x, y, cache_dir, "openvino" if family in IN_OPENVINO else "keras")

@@ -48,9 +48,8 @@ def fit(model: Any, **settings: Any) -> Any:
     "settings",
     [
         {},
-        {"run_eagerly": False},
-        {"run_eagerly": False, "jit_compile": True},
-        {"run_eagerly": False, "steps_per_execution": 2},
+        {"run_eagerly": False, "jit_compile": False},
+        {"run_eagerly": False, "jit_compile": False, "steps_per_execution": 2},
         {"loss": ["mse"], "loss_weights": [0.5]},
         {"weighted_metrics": ["mse"]},
     ],
