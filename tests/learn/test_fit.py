@@ -481,3 +481,13 @@ def test_progress_is_shown_unless_it_is_switched_off(store: Store, capsys: pytes
     shown = capsys.readouterr().out
     assert "Epoch 2/2" in shown
     assert "loss" in shown
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float64", "int64"])
+def test_openvino_takes_inputs_of_any_type(dtype: str, store: Store) -> None:
+    x, y = data()
+    x = (x * 40 + 128).clip(0, 255).astype(dtype)
+    expected = trained(flat, plain_fit, x, y, shuffle=False)[1].history
+    found = trained(flat, hs.fit, x, y, shuffle=False, store=store, engine="openvino")[1]
+    assert found.frozen_part.engine.startswith("openvino-")
+    np.testing.assert_allclose(found.history["loss"], expected["loss"], rtol=RTOL)
