@@ -40,18 +40,25 @@ class BaseRecord(_Record):
     parameters: int
 
 
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Divisor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_ThreeNumbers = Annotated[list[_Number], Field(min_length=3, max_length=3)]
+_ThreeDivisors = Annotated[list[_Divisor], Field(min_length=3, max_length=3)]
+
+
 class _ImageSpecFields(_Record):
     """What an `ImageSpec` is made from, within what any base takes."""
 
     height: int = Field(gt=0, le=4096)
     width: int = Field(gt=0, le=4096)
     interpolation: Literal["bilinear", "bicubic"]
-    offset: float = Field(allow_inf_nan=False)
-    divisor: float = Field(gt=0, allow_inf_nan=False)
+    offset: _Number | _ThreeNumbers
+    divisor: _Divisor | _ThreeDivisors
+    channels: Literal["rgb", "bgr"] = "rgb"
 
 
 def _check_image_spec(fields: dict[str, Any]) -> dict[str, Any]:
-    return _ImageSpecFields.model_validate(fields).model_dump()
+    return _ImageSpecFields.model_validate(fields).model_dump(exclude_unset=True)
 
 
 class Choice(_Record):
