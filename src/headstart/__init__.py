@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from headstart.catalog import bases as bases
     from headstart.errors import HeadstartError as HeadstartError
+    from headstart.learn.own_base import base as base
     from headstart.run import Prediction as Prediction
     from headstart.run import Run as Run
     from headstart.workflow import train as train
@@ -28,11 +29,12 @@ _HOMES = {
     "HeadstartError": "headstart.errors",
     "Prediction": "headstart.run",
     "Run": "headstart.run",
+    "base": "headstart.learn.own_base",
     "bases": "headstart.catalog",
     "train": "headstart.workflow",
 }
 
-__all__ = ["HeadstartError", "Prediction", "Run", "__version__", "bases", "load", "train"]
+__all__ = ["HeadstartError", "Prediction", "Run", "__version__", "base", "bases", "load", "train"]
 
 
 def load(folder: str | Path) -> Run:
