@@ -188,7 +188,10 @@ def bases(as_json: JsonOption = False) -> None:
     \b
     headstart bases
     """
-    found = _bases()
+    from headstart.catalog.keras_weights import located_bases
+    from headstart.features.store import default_folder
+
+    found = located_bases(default_folder())
     if as_json:
         print(json.dumps([_base_as_dict(base) for base in found], indent=2, ensure_ascii=False))
         return
@@ -311,22 +314,10 @@ def _with_bar(title: str, paths: list[Path], run: Run) -> list[Prediction]:
         return run.predict(paths, advance)
 
 
-def _bases() -> list[Base]:
-    """The bases on offer, each of which knows what the user's cache holds."""
-    from headstart.catalog import bases as all_bases
-    from headstart.catalog.keras_weights import with_lookup
-    from headstart.catalog.lookup import Lookup
-    from headstart.features.store import default_folder
-
-    return [with_lookup(base, Lookup(cache=default_folder())) for base in all_bases()]
-
-
 def _where(base: Base) -> str:
-    from headstart.catalog.keras_weights import PublishedWeights
-
     if base.weights.is_here():
         return "here"
-    return "fetched when needed" if isinstance(base.weights, PublishedWeights) else base.weights.install_command
+    return "fetched when needed" if base.weights.install_command.startswith("curl") else base.weights.install_command
 
 
 def _base_as_dict(base: Base) -> dict[str, Any]:

@@ -190,6 +190,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects to the web only, and from an encrypted address to encrypted ones only."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        fp.close()
         _check_scheme(newurl, req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -226,7 +227,7 @@ def _receive(response: Any, part: Path, start: int, total: int | None, display: 
         file.truncate(start)
         file.seek(start)
         shown = _show(advance, 0, start)
-        while chunk := response.read(CHUNK):
+        while chunk := response.read1(CHUNK):  # what is there, so that none of it is lost if no more comes
             file.write(chunk)
             shown = _show(advance, shown, file.tell())
             if file.tell() > MOST_BYTES:

@@ -171,6 +171,13 @@ def with_lookup(base: Base, lookup: Lookup) -> Base:
     return base
 
 
+def located_bases(cache: Path) -> tuple[Base, ...]:
+    """Every pretrained base, each of which knows what this cache holds."""
+    from headstart.catalog import bases  # which itself needs this module
+
+    return tuple(with_lookup(base, Lookup(cache=cache)) for base in bases())
+
+
 def _sha256(path: Path) -> str:
     state = path.stat()
     return _sha256_of_state(path, state.st_size, state.st_mtime_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headstart.errors import UsageError
@@ -66,17 +66,19 @@ def make_lookup(
     Raises:
         UsageError: there is no such file or folder.
     """
-    found = Lookup(offline=offline, cache=cache, display=display or NoDisplay())
+    found = Lookup(offline=offline, cache=cache)
+    if display is not None:
+        found = replace(found, display=display)
     if weights is None:
         return found
     if _is_address(str(weights)) or Path(weights).is_dir():
-        return Lookup(place=str(weights), offline=offline, cache=cache, display=found.display)
+        return replace(found, place=str(weights))
     if not Path(weights).is_file():
         raise UsageError(
             f"there is no weights file or folder {weights}",
             "give a weights file, a folder of them, or an http or https address",
         )
-    return Lookup(file=Path(weights), offline=offline, cache=cache, display=found.display)
+    return replace(found, file=Path(weights))
 
 
 def keras_models() -> Path:

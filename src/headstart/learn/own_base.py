@@ -49,7 +49,7 @@ def base(model: keras.Model, spec: ImageSpec | str | None = None, name: str | No
     spec = spec if isinstance(spec, ImageSpec) else make_spec(graph, spec)
     architecture = _Copies(body)
     copied = architecture(shape=(spec.height, spec.width))
-    arrays = {to.path: np.array(weight) for to, weight in zip(copied.weights, body.weights, strict=True)}
+    arrays = {to.path: np.array(np.asarray(weight)) for to, weight in zip(copied.weights, body.weights, strict=True)}
     if len(arrays) < len(copied.weights):
         raise UsageError(f"in {model.name!r} several weights have the same path", "give its layers different names")
     return Base(

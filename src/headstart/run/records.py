@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from headstart.errors import RunError
 
 FORMAT = 1
+CHANNELS = 3
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.csv"
@@ -40,25 +41,25 @@ class BaseRecord(_Record):
     parameters: int
 
 
-_Number = Annotated[float, Field(allow_inf_nan=False)]
-_Divisor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_ThreeNumbers = Annotated[list[_Number], Field(min_length=3, max_length=3)]
-_ThreeDivisors = Annotated[list[_Divisor], Field(min_length=3, max_length=3)]
-
-
 class _ImageSpecFields(_Record):
     """What an `ImageSpec` is made from, within what any base takes."""
 
     height: int = Field(gt=0, le=4096)
     width: int = Field(gt=0, le=4096)
     interpolation: Literal["bilinear", "bicubic"]
-    offset: _Number | _ThreeNumbers
-    divisor: _Divisor | _ThreeDivisors
+    offset: float = Field(allow_inf_nan=False)
+    divisor: float = Field(gt=0, allow_inf_nan=False)
     channels: Literal["rgb", "bgr"] = "rgb"
 
 
 def _check_image_spec(fields: dict[str, Any]) -> dict[str, Any]:
-    return _ImageSpecFields.model_validate(fields).model_dump(exclude_unset=True)
+    """Offset and divisor may be lists of three, one a channel: then each channel's fields must be sound."""
+    lists = {name: fields[name] for name in ("offset", "divisor") if isinstance(fields.get(name), list)}
+    if any(len(value) != CHANNELS for value in lists.values()):
+        raise ValueError(f"offset and divisor are one number each, or {CHANNELS}")
+    for channel in range(CHANNELS):
+        _ImageSpecFields.model_validate(fields | {name: value[channel] for name, value in lists.items()})
+    return fields
 
 
 class Choice(_Record):
