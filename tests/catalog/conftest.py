@@ -1,4 +1,4 @@
-"""Small networks with every kind of layer that matters to a weights file, and files that Keras itself writes of them."""
+"""Small networks with the kinds of layers that matter to a weights file, and files that Keras writes of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from headstart.catalog.layout import Layout, layout_of
 
 
 def small_network(*, classes: int | None = None, shape: tuple[int, int] | None = None, channels: int = 4) -> Any:
-    """Two branches, BatchNorm, a separable convolution, a Normalization, and layers of one kind with names and without."""
+    """Two branches with BatchNorm, a separable convolution, two kinds of normalisation, and two plain convolutions."""
     import keras
     from keras import layers
 

@@ -127,8 +127,12 @@ def test_the_default_base_is_on_offer() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("efficientnetlight0", "efficientnet-lite0"), ("EfficentNet-Lite2", "efficientnet-lite2"), ("resnet5", "resnet50")]
-    + [("xyz", None)],
+    [
+        ("efficientnetlight0", "efficientnet-lite0"),
+        ("EfficentNet-Lite2", "efficientnet-lite2"),
+        ("resnet5", "resnet50"),
+        ("xyz", None),
+    ],
 )
 def test_a_mistyped_base_is_answered_with_the_nearest_one(typed: str, meant: str | None) -> None:
     names = ", ".join(sorted(base.name for base in bases()))
