@@ -64,7 +64,7 @@ def base(model: keras.Model, spec: ImageSpec | str | None = None, name: str | No
         reference="a Keras model of one's own",
         revision=1,
         architecture=_Sized(architecture, (spec.height, spec.width)),
-        weights=ModelWeights(arrays, _identity(body, arrays)),
+        weights=ModelWeights(arrays, _digest(body, arrays)),
         smallest=1,
     )
 
@@ -136,10 +136,14 @@ def scales_inside(model: keras.Model) -> bool:
 
 @dataclass(frozen=True)
 class ModelWeights(WeightSource):
-    """The weights that a model held when it was made a base."""
+    """The weights that a model held when it was made a base, and a hash over them and the model."""
 
     arrays: Arrays
-    identity: str
+    digest: str
+
+    @property
+    def identity(self) -> str:
+        return f"model:{self.digest}"
 
     @property
     def install_command(self) -> str:
@@ -233,7 +237,7 @@ def _free_name(name: str | None, model: keras.Model) -> str:
     return f"own-{chosen}"
 
 
-def _identity(model: keras.Model, arrays: Arrays) -> str:
+def _digest(model: keras.Model, arrays: Arrays) -> str:
     """A hash over the graph, the layers' settings and the weights."""
     found = hashlib.sha256()
     for layer in model.layers:
@@ -243,4 +247,4 @@ def _identity(model: keras.Model, arrays: Arrays) -> str:
     for path, array in arrays.items():
         found.update(path.encode())
         found.update(np.ascontiguousarray(array).tobytes())
-    return f"model:{found.hexdigest()}"
+    return found.hexdigest()
