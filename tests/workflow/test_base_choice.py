@@ -104,7 +104,12 @@ def test_a_model_file_is_trained_to_a_run_that_takes_the_model_for_keras(
         "if that is a model of your own, hand it in: run.to_keras(model)"
     )
     gives_the_same_in_keras(run, sorted(photos.rglob("*.png"))[:3], keras.saving.load_model(model_file))
-    with pytest.raises(WeightsError, match="needs weights of shape"):
+    image, convolutions = keras.Input((32, 32, 3)), [keras.layers.Conv2D(8, 3, name=f"conv{n}") for n in range(3)]
+    with pytest.raises(WeightsError, match="conv2/kernel needs weights of shape"):
+        run.to_keras(keras.Sequential([image, *convolutions]))
+    with pytest.raises(
+        WeightsError, match="the run has 6 weights, and a classifier on this model 4; hand in the model"
+    ):
         run.to_keras(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3, name="conv0")]))
 
 

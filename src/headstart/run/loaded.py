@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.errors import EngineError, RunError, UnknownNameError, UsageError
+from headstart.errors import EngineError, RunError, UnknownNameError, UsageError, WeightsError
 from headstart.evaluation.calibration import softmax
 from headstart.features.extract import render_all
 from headstart.images.spec import ImageSpec
@@ -140,7 +140,13 @@ class Run:
         _verify(self.folder / WEIGHTS, self.manifest.files.get(WEIGHTS))
         base = self._base(model)
         classifier = attach_linear_head(base.architecture(), len(self.labels), base.detail)
-        assign(classifier, load_file(self.folder / WEIGHTS))
+        arrays = load_file(self.folder / WEIGHTS)
+        assign(classifier, arrays)
+        if model is not None and len(arrays) > len(classifier.weights):
+            raise WeightsError(
+                f"the run has {len(arrays)} weights, and a classifier on this model {len(classifier.weights)}",
+                "hand in the model that the run was made from",
+            )
         return classifier
 
     def _base(self, model: keras.Model | None) -> Base:
