@@ -90,9 +90,9 @@ def test_a_record_is_complete(base: Base) -> None:
 
 
 @each_base
-@pytest.mark.parametrize("change", [str.upper, lambda name: name.replace("-", ""), lambda name: name.replace("-", "_")])
-def test_a_base_is_found_however_its_name_is_typed(base: Base, change: Any) -> None:
-    assert get_base(change(base.name)) is base
+def test_a_base_is_found_however_its_name_is_typed(base: Base) -> None:
+    for typed in (base.name.upper(), base.name.replace("-", ""), base.name.replace("-", "_")):
+        assert get_base(typed) is base
 
 
 @each_base

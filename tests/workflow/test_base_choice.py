@@ -58,30 +58,26 @@ def gives_the_same_in_keras(run: Run, paths: list[Path], model: Any = None) -> N
     np.testing.assert_allclose(run.to_keras(model).predict_on_batch(inputs), run.predict_arrays(inputs), atol=1e-3)
 
 
-def test_an_application_is_trained_from_a_weights_file_at_another_size_to_a_run(
-    headstart: Command, photos: Path, cache_dir: Path, tmp_path: Path, application_weights: Path
+def test_an_application_is_trained_from_a_weights_file_at_another_size_and_a_second_time_without_keras(
+    headstart: Command,
+    photos: Path,
+    cache_dir: Path,
+    tmp_path: Path,
+    application_weights: Path,
+    loaded_by: Callable[..., set[str]],
 ) -> None:
-    arguments = ["train", photos, "--out", tmp_path / "run", "--cache", cache_dir, "--no-finetune"]
-    arguments += ["--base", "MobileNetV3Small", "--weights", application_weights, "--image-size", "48x64", "--offline"]
-    finished = headstart(*arguments)
+    arguments = ["--cache", cache_dir, "--no-finetune", "--base", "MobileNetV3Small", "--weights", application_weights]
+    arguments += ["--image-size", "48x64", "--offline"]
+    finished = headstart("train", photos, "--out", tmp_path / "run", *arguments)
     assert finished.code == 0, finished.err
+    assert not loaded_by("train", photos, "--out", tmp_path / "second", *arguments) & {"keras", "tensorflow", "h5py"}
+    assert Run.load(tmp_path / "second").metrics["features"]["computed"] == 0
     run = Run.load(tmp_path / "run")
     assert (run.manifest.image_spec["height"], run.manifest.image_spec["width"]) == (48, 64)
     assert run.manifest.base.name == "mobilenetv3-small"
     gives_the_same_in_keras(run, sorted(photos.rglob("*.png"))[:3])
     assert f"--weights {application_weights} --image-size 48x64 --offline" in run.manifest.command
     assert {choice.what for choice in run.manifest.choices} >= {"image size", "pixel scaling"}
-
-
-def test_a_second_run_on_an_application_needs_no_keras(
-    photos: Path, cache_dir: Path, tmp_path: Path, application_weights: Path, loaded_by: Callable[..., set[str]]
-) -> None:
-    options: dict[str, Any] = {"weights": application_weights, "image_size": 32, "cache": cache_dir, "finetune": False}
-    train(photos, tmp_path / "first", base="mobilenetv3-small", **options)
-    arguments = ["--base", "mobilenetv3-small", "--weights", application_weights, "--image-size", 32]
-    loaded = loaded_by("train", photos, "--out", tmp_path / "second", "--cache", cache_dir, "--no-finetune", *arguments)
-    assert not loaded & {"keras", "tensorflow", "h5py"}
-    assert Run.load(tmp_path / "second").metrics["features"]["computed"] == 0
 
 
 def test_a_model_file_is_trained_to_a_run_that_takes_the_model_for_keras(
