@@ -254,7 +254,7 @@ def test_the_bases_say_which_weights_are_here(
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "convnext_tiny_notop.h5").touch()
-    lines = {line.split()[0]: line for line in headstart("bases").out.splitlines()}
+    lines = {line.split()[0]: line.rstrip() for line in headstart("bases").out.splitlines()}
     assert lines["convnext-tiny"].endswith("here")
     assert lines["vgg16"].endswith("fetched when needed")
     for part in ("138.4 M", "224×224", "71.3%", "CC-BY-4.0"):
