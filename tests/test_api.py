@@ -16,6 +16,7 @@ PUBLIC = [
     "Run",
     "__version__",
     "attach_head",
+    "base",
     "bases",
     "class_weights",
     "custom_objects",
@@ -80,5 +81,6 @@ def test_loading_what_is_no_run_raises_headstarts_error(tmp_path: Path) -> None:
 
 def test_bases_are_pretrained_and_named_once() -> None:
     names = [base.name for base in headstart.bases()]
-    assert names == ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
-    assert all(base.imagenet_top1 > 0.7 for base in headstart.bases())
+    assert names[:3] == ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
+    assert len(set(names)) == len(names)
+    assert all(base.imagenet_top1 > 0.65 for base in headstart.bases())

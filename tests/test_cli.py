@@ -247,6 +247,24 @@ def test_the_bases_are_listed(headstart: Command) -> None:
     assert "untrained" not in finished.out
 
 
+def test_the_bases_say_which_weights_are_here(
+    headstart: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "convnext_tiny_notop.h5").touch()
+    lines = {line.split()[0]: line.rstrip() for line in headstart("bases").out.splitlines()}
+    assert lines["convnext-tiny"].endswith("here")
+    assert lines["vgg16"].endswith("fetched when needed")
+    for part in ("138.4 M", "224×224", "71.3%", "CC-BY-4.0"):
+        assert part in lines["vgg16"]
+    found = {entry["name"]: entry for entry in json.loads(headstart("bases", "--json").out)}
+    assert found["convnext-tiny"]["weights_here"]
+    assert not found["vgg16"]["weights_here"]
+    assert found["vgg16"]["install"].startswith("curl --create-dirs --output ")
+
+
 def test_the_bases_as_json_tell_everything(headstart: Command) -> None:
     found = {entry["name"]: entry for entry in json.loads(headstart("bases", "--json").out)}
     assert set(found) == {base.name for base in bases()}

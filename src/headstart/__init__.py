@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headstart.learn.image_data import image_data as image_data
     from headstart.learn.losses import class_weights as class_weights
     from headstart.learn.losses import make_loss as make_loss
+    from headstart.learn.own_base import base as base
     from headstart.learn.saved import custom_objects as custom_objects
     from headstart.learn.unfreeze import unfreeze as unfreeze
     from headstart.run import Prediction as Prediction
@@ -39,6 +40,7 @@ _HOMES = {
     "Prediction": "headstart.run",
     "Run": "headstart.run",
     "attach_head": "headstart.learn.attach",
+    "base": "headstart.learn.own_base",
     "bases": "headstart.catalog",
     "class_weights": "headstart.learn.losses",
     "custom_objects": "headstart.learn.saved",
@@ -57,6 +59,7 @@ __all__ = [
     "Run",
     "__version__",
     "attach_head",
+    "base",
     "bases",
     "class_weights",
     "custom_objects",

@@ -33,7 +33,32 @@ app = typer.Typer(
 cache_app = typer.Typer(no_args_is_help=True, help="Look at, or trim, the store of features.")
 app.add_typer(cache_app, name="cache")
 
-BaseOption = Annotated[str, typer.Option("--base", metavar="NAME", help="The pretrained network to build on.")]
+BaseOption = Annotated[
+    str,
+    typer.Option("--base", metavar="NAME|FILE", help="The pretrained network to build on, or your own Keras model."),
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE|DIR|URL",
+        help="The base's weights, or where they are; else $HEADSTART_WEIGHTS, after Keras' own cache.",
+    ),
+]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Never fetch weights; so does HEADSTART_OFFLINE=1.")]
+ImageSizeOption = Annotated[
+    str | None,
+    typer.Option("--image-size", metavar="PIXELS|HxW", help="Of the base's input; else what it was trained with."),
+]
+ScalingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scaling", metavar="none|tf|torch|caffe", help="Of the pixels, for your own model that doesn't scale them."
+    ),
+]
+TrustOption = Annotated[
+    bool, typer.Option("--trust-model-file", help="Let your model file run its code: it is a program.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Another seed is another split of the images.")]
 CacheOption = Annotated[
     Path | None,
@@ -66,6 +91,11 @@ def train(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with one subfolder of images per class.")],
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder to make.")],
     base: BaseOption = "efficientnet-lite0",
+    weights: WeightsOption = None,
+    offline: OfflineOption = False,
+    image_size: ImageSizeOption = None,
+    scaling: ScalingOption = None,
+    trust_model_file: TrustOption = False,
     finetune: FinetuneOption = True,
     precision: PrecisionOption = "auto",
     seed: SeedOption = 0,
@@ -80,10 +110,23 @@ def train(
     headstart train photos/ --out run
     """
     from headstart.workflow import train as train_run
+    from headstart.workflow.base_choice import parse_image_size
 
     with _display() as display:
         run = train_run(
-            data, out, base=base, finetune=finetune, precision=precision, seed=seed, cache=cache, display=display
+            data,
+            out,
+            base=base,
+            weights=weights,
+            offline=offline,
+            image_size=parse_image_size(image_size),
+            scaling=scaling,
+            trust_model_file=trust_model_file,
+            finetune=finetune,
+            precision=precision,
+            seed=seed,
+            cache=cache,
+            display=display,
         )
     _show_run(run, as_json=as_json)
 
@@ -145,9 +188,10 @@ def bases(as_json: JsonOption = False) -> None:
     \b
     headstart bases
     """
-    from headstart.catalog import bases as all_bases
+    from headstart.catalog.keras_weights import located_bases
+    from headstart.features.store import default_folder
 
-    found = all_bases()
+    found = located_bases(default_folder())
     if as_json:
         print(json.dumps([_base_as_dict(base) for base in found], indent=2, ensure_ascii=False))
         return
@@ -160,7 +204,7 @@ def bases(as_json: JsonOption = False) -> None:
                 f"{base.spec.width}×{base.spec.height}",
                 f"{base.imagenet_top1:.1%}",
                 base.licence,
-                "here" if base.weights.is_here() else base.weights.install_command,
+                _where(base),
             )
             for base in found
         ],
@@ -268,6 +312,12 @@ def _with_bar(title: str, paths: list[Path], run: Run) -> list[Prediction]:
         return run.predict(paths)
     with _display() as display, display.stage(title, len(paths), "images") as advance:
         return run.predict(paths, advance)
+
+
+def _where(base: Base) -> str:
+    if base.weights.is_here():
+        return "here"
+    return "fetched when needed" if base.weights.install_command.startswith("curl") else base.weights.install_command
 
 
 def _base_as_dict(base: Base) -> dict[str, Any]:

@@ -214,3 +214,44 @@ def test_specs_that_differ_anywhere_have_different_keys() -> None:
     ]
     assert len({spec.key for spec in specs}) == len(specs)
     assert LITE.key == "224x224;bicubic;127;128"
+
+
+CAFFE = ImageSpec(224, 224, "bilinear", (103.939, 116.779, 123.68), 1.0, channels="bgr")
+TORCH = ImageSpec(224, 224, "bilinear", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
+def test_each_channel_has_its_own_offset_and_divisor() -> None:
+    pixels = noise(8, 8)
+    expected = (pixels.astype(np.float64) - TORCH.offset) / TORCH.divisor
+    np.testing.assert_allclose(TORCH.scale(pixels), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_blue_comes_first_where_the_network_takes_it_so() -> None:
+    pixels = noise(8, 8)
+    scaled = CAFFE.scale(pixels)
+    np.testing.assert_allclose(scaled, pixels[..., ::-1].astype(np.float64) - CAFFE.offset, rtol=1e-5, atol=1e-5)
+    assert scaled.dtype == np.float32
+    assert scaled.flags.c_contiguous
+
+
+@pytest.mark.parametrize("spec", [CAFFE, TORCH], ids=["caffe", "torch"])
+def test_a_spec_a_channel_survives_the_way_through_json_and_has_a_key_of_its_own(spec: ImageSpec) -> None:
+    assert ImageSpec.from_dict(json.loads(json.dumps(spec.as_dict()))) == spec
+    assert len({spec.key, LITE.key, ImageSpec(224, 224, "bilinear", spec.offset, spec.divisor, "rgb").key + "x"}) == 3
+
+
+def test_the_order_of_the_channels_is_part_of_the_key() -> None:
+    keys = {ImageSpec(9, 9, "bilinear", 0.0, 1.0, channels=order).key for order in ("rgb", "bgr")}
+    assert keys == {"9x9;bilinear;0;1", "9x9;bilinear;0;1;bgr"}
+
+
+def test_a_spec_as_older_runs_have_it_is_read_and_written_as_before() -> None:
+    fields = {"height": 224, "width": 224, "interpolation": "bicubic", "offset": 127.0, "divisor": 128.0}
+    assert ImageSpec.from_dict(fields) == LITE
+    assert LITE.as_dict() == fields
+
+
+def test_another_size_changes_nothing_else() -> None:
+    resized = CAFFE.with_size(96, 128)
+    assert (resized.height, resized.width) == (96, 128)
+    assert resized.with_size(224, 224) == CAFFE

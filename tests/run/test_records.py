@@ -51,6 +51,10 @@ TAMPERED: list[tuple[dict[str, Any], str]] = [
     ({"image_spec": SPEC | {"width": 0}}, "image_spec.width: Input should be greater than 0"),
     ({"image_spec": SPEC | {"width": 10**6}}, "image_spec.width: Input should be less than or equal to 4096"),
     ({"image_spec": SPEC | {"divisor": 0}}, "image_spec.divisor: Input should be greater than 0"),
+    ({"image_spec": SPEC | {"divisor": [1.0, 0.0, 1.0]}}, "image_spec.divisor: Input should be greater than 0"),
+    ({"image_spec": SPEC | {"offset": [1.0, 2.0]}}, "image_spec: Value error, offset and divisor are one number each"),
+    ({"image_spec": SPEC | {"height": [32, 32, 32]}}, "image_spec.height: Input should be a valid integer"),
+    ({"image_spec": SPEC | {"channels": "rbg"}}, "image_spec.channels: Input should be 'rgb' or 'bgr'"),
     ({"image_spec": SPEC | {"interpolation": "nearest"}}, "image_spec.interpolation: Input should be 'bilinear'"),
     ({"image_spec": SPEC | {"code": "x"}}, "image_spec.code: Extra inputs are not permitted"),
 ]

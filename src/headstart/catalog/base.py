@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from headstart.errors import WeightsError
+from headstart.errors import UsageError, WeightsError
 from headstart.images.spec import ImageSpec
 
 if TYPE_CHECKING:
     import keras
+
+# Of an input's sides, in pixels: what lies beyond takes gigabytes an image.
+LARGEST = 2048
 
 # A model's variables by path, such as "stem_conv/kernel".
 Arrays = dict[str, np.ndarray]
@@ -22,8 +26,13 @@ Arrays = dict[str, np.ndarray]
 class Architecture(Protocol):
     """Builds the network of a base."""
 
-    def __call__(self, *, classes: int | None = None) -> keras.Model:
-        """The network, randomly initialised: images to the last feature map or, with classes, to logits."""
+    def __call__(self, *, classes: int | None = None, shape: tuple[int, int] | None = None) -> keras.Model:
+        """The network, randomly initialised: images to the last feature map or, with classes, to logits.
+
+        Args:
+            classes: outputs of the ImageNet top; None leaves the top off.
+            shape: height and width of the input, in pixels; None for the network's own.
+        """
 
 
 class WeightSource(ABC):
@@ -77,6 +86,8 @@ class Base:
         revision: raised whenever the architecture's code computes something else than before.
         architecture: builds the network.
         weights: where the pretrained numbers come from.
+        smallest: height and width that the input needs at least, in pixels.
+        resized: whether the input has another size than the base was trained with.
     """
 
     name: str
@@ -91,6 +102,8 @@ class Base:
     revision: int
     architecture: Architecture
     weights: WeightSource
+    smallest: int = 32
+    resized: bool = False
 
     @property
     def is_pretrained(self) -> bool:
@@ -100,7 +113,26 @@ class Base:
     def fingerprint(self) -> str:
         """Identifies what the network computes; known without building it, so that a warm start needs no Keras."""
         text = f"{self.name}:{self.revision}:{self.weights.identity}"
+        if self.resized:
+            text += f":{self.spec.height}x{self.spec.width}"
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def with_size(self, height: int, width: int) -> Base:
+        """The same base for inputs of another size, in pixels; its weights are those of its own size.
+
+        Raises:
+            UsageError: the network needs a larger input, or would need more memory than makes sense.
+        """
+        if (height, width) == (self.spec.height, self.spec.width):
+            return self
+        if not (self.smallest <= height <= LARGEST and self.smallest <= width <= LARGEST):
+            raise UsageError(
+                f"{self.name} takes no images of {height}×{width} pixels",
+                f"give a size from {self.smallest}×{self.smallest} to {LARGEST}×{LARGEST}; "
+                f"it was trained with {self.spec.height}×{self.spec.width}",
+            )
+        architecture = partial(self.architecture, shape=(height, width))
+        return replace(self, spec=self.spec.with_size(height, width), architecture=architecture, resized=True)
 
     def build(self, *, classes: int | None = None) -> keras.Model:
         """The network with its pretrained weights.
@@ -122,12 +154,12 @@ class Base:
 
 
 def assign(model: keras.Model, arrays: Arrays) -> None:
-    """Put arrays into the model's variables of the same path; arrays for other paths are left alone.
+    """Put arrays into the model's weights of the same path; arrays for other paths are left alone.
 
     Raises:
-        WeightsError: a variable has no array, or one of another shape.
+        WeightsError: a weight has no array, or one of another shape.
     """
-    for variable in model.variables:
+    for variable in model.weights:  # not its variables: the seeds of dropout are drawn anew
         array = arrays.get(variable.path)
         if array is None or array.shape != tuple(variable.shape):
             came = "nothing" if array is None else f"shape {array.shape}"
@@ -136,3 +168,6 @@ def assign(model: keras.Model, arrays: Arrays) -> None:
                 "these weights belong to another network, or another version of this one",
             )
         variable.assign(array)
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):  # Normalization computes with copies of its weights
+            layer.finalize_state()

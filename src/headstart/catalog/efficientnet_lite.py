@@ -106,7 +106,15 @@ def _round_filters(filters: int, width: float) -> int:
     return rounded + WIDTH_DIVISOR if rounded < 0.9 * scaled else rounded
 
 
-def build(width: float, depth: float, size: int, *, classes: int | None = None, name: str) -> keras.Model:
+def build(
+    width: float,
+    depth: float,
+    size: int,
+    *,
+    classes: int | None = None,
+    shape: tuple[int, int] | None = None,
+    name: str,
+) -> keras.Model:
     """The network as a functional model.
 
     Args:
@@ -115,14 +123,15 @@ def build(width: float, depth: float, size: int, *, classes: int | None = None, 
         size: height and width of the input, in pixels.
         classes: with a number, ImageNet's own pooled, linear top is added and the output is logits, shape
             (batch, classes); without one, the output is the last feature map, shape (batch, h, w, 1280).
+        shape: height and width of the input where they are others than `size`.
         name: the model's name.
 
     Returns:
-        A model that takes float32 images, shape (batch, size, size, 3), already scaled by the base's image spec.
+        A model that takes float32 images, shape (batch, height, width, 3), already scaled by the base's image spec.
     """
     import keras
 
-    inputs = keras.Input((size, size, 3), name="image")
+    inputs = keras.Input((*(shape or (size, size)), 3), name="image")
     x = _conv_bn(inputs, "stem", STEM_FILTERS, kernel=3, stride=2)
     for block in block_table(width, depth):
         x = _inverted_residual(x, block)

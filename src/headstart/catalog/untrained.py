@@ -21,12 +21,12 @@ SIZE = 32
 FILTERS = (8, 16, 32)
 
 
-def build(*, classes: int | None = None) -> keras.Model:
+def build(*, classes: int | None = None, shape: tuple[int, int] | None = None) -> keras.Model:
     """Three stages of convolution, BatchNorm and ReLU, each halving the image; with `classes`, a pooled linear top."""
     import keras
     from keras import layers
 
-    inputs = x = keras.Input((SIZE, SIZE, 3), name="image")
+    inputs = x = keras.Input((*(shape or (SIZE, SIZE)), 3), name="image")
     for number, filters in enumerate(FILTERS):
         x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"stage{number}_conv")(x)
         x = layers.BatchNormalization(name=f"stage{number}_bn")(x)
@@ -84,4 +84,5 @@ BASE = Base(
     revision=1,
     architecture=build,
     weights=SeededWeights(seed=0),
+    smallest=8,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,9 @@ from headstart.images.views import PLAIN, SMALLEST_CROP, View
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
+# One number for all channels, or one a channel, in the order that the network takes them.
+Channels = float | tuple[float, float, float]
+
 
 @dataclass(frozen=True)
 class ImageSpec:
@@ -22,14 +25,22 @@ class ImageSpec:
     Attributes:
         height, width: of the input, in pixels.
         interpolation: the filter that resizes; it takes in every source pixel when it shrinks.
-        offset, divisor: a pixel value p in 0…255 becomes (p − offset) / divisor.
+        offset, divisor: a pixel value p in 0…255 becomes (p − offset) / divisor. Each is one number, or three, in
+            the order of `channels`. Offset 0 and divisor 1 leave pixels as they are, for networks that scale them
+            inside.
+        channels: the order in which the network takes red, green and blue.
     """
 
     height: int
     width: int
     interpolation: Literal["bilinear", "bicubic"]
-    offset: float
-    divisor: float
+    offset: Channels
+    divisor: Channels
+    channels: Literal["rgb", "bgr"] = "rgb"
+
+    def with_size(self, height: int, width: int) -> ImageSpec:
+        """The same spec for inputs of another size, in pixels."""
+        return replace(self, height=height, width=width)
 
     def render(self, data: bytes, views: tuple[View, ...] = (PLAIN,)) -> list[np.ndarray]:
         """An image file as the base's inputs, one a view; the file is decoded once.
@@ -53,20 +64,28 @@ class ImageSpec:
 
     def scale(self, pixels: np.ndarray) -> np.ndarray:
         """Pixel values in 0…255, shape (height, width) or (height, width, 3), to float32 network inputs."""
-        scaled = (_widen(pixels).astype(np.float32) - np.float32(self.offset)) * np.float32(1 / self.divisor)
-        return np.ascontiguousarray(scaled)
+        ordered = _widen(pixels) if self.channels == "rgb" else _widen(pixels)[..., ::-1]
+        offset, divisor = np.asarray(self.offset, np.float32), np.asarray(self.divisor, np.float64)
+        return np.ascontiguousarray((ordered.astype(np.float32) - offset) * (1 / divisor).astype(np.float32))
 
     @property
     def key(self) -> str:
         """The spec as text, the same on every machine: part of a feature's key in the store."""
-        return f"{self.height}x{self.width};{self.interpolation};{self.offset:g};{self.divisor:g}"
+        order = "" if self.channels == "rgb" else f";{self.channels}"
+        scaling = f"{_as_text(self.offset)};{_as_text(self.divisor)}"
+        return f"{self.height}x{self.width};{self.interpolation};{scaling}{order}"
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """The spec as JSON takes it. What most specs have alike is left out, as it was before it could differ."""
+        fields = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {name: value for name, value in fields.items() if (name, value) != ("channels", "rgb")}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> ImageSpec:
-        return cls(**fields)
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        return cls(**plain)
 
     def _decode(self, data: bytes) -> Image.Image:
         # Square, because the file's orientation and a view's turns may exchange the sides; and large enough for the
@@ -83,6 +102,10 @@ class ImageSpec:
         pixels = np.asarray(image.resize((width, height), _FILTERS[self.interpolation], box=box))
         pixels = np.rot90(pixels, view.quarter_turns)
         return pixels[:, ::-1] if view.mirrored else pixels
+
+
+def _as_text(channels: Channels) -> str:
+    return ",".join(f"{value:g}" for value in (channels if isinstance(channels, tuple) else (channels,)))
 
 
 def _widen(pixels: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.errors import EngineError, RunError, UsageError
+from headstart.errors import EngineError, RunError, UnknownNameError, UsageError, WeightsError
 from headstart.evaluation.calibration import softmax
 from headstart.features.extract import render_all
 from headstart.images.spec import ImageSpec
@@ -19,6 +19,7 @@ from headstart.run.records import METRICS, NETWORK, NETWORK_WEIGHTS, REPORT, WEI
 if TYPE_CHECKING:
     import keras
 
+    from headstart.catalog.base import Base
     from headstart.features.openvino import OpenVINOEngine
 
 
@@ -121,23 +122,48 @@ class Run:
         """
         return self._load_engine(many=len(inputs) > 1).run(inputs)
 
-    def to_keras(self) -> keras.Model:
+    def to_keras(self, model: keras.Model | None = None) -> keras.Model:
         """The classifier as a Keras model from network inputs to logits. Needs Keras and TensorFlow.
 
+        Args:
+            model: the user's own model that the run was made from, if it was; only its architecture is used.
+
         Raises:
-            RunError: the weights aren't those that were written.
+            RunError: the weights aren't those that were written, or the run's own model is missing.
+            WeightsError: the model isn't the one that the run was made from.
         """
         from safetensors.numpy import load_file
 
-        from headstart.catalog import get_base
         from headstart.catalog.base import assign
         from headstart.learn.heads import attach_linear_head
 
         _verify(self.folder / WEIGHTS, self.manifest.files.get(WEIGHTS))
-        base = get_base(self.manifest.base.name)
-        model = attach_linear_head(base.architecture(), len(self.labels), base.detail)
-        assign(model, load_file(self.folder / WEIGHTS))
-        return model
+        base = self._base(model)
+        classifier = attach_linear_head(base.architecture(), len(self.labels), base.detail)
+        arrays = load_file(self.folder / WEIGHTS)
+        assign(classifier, arrays)
+        if model is not None and len(arrays) > len(classifier.weights):
+            raise WeightsError(
+                f"the run has {len(arrays)} weights, and a classifier on this model {len(classifier.weights)}",
+                "hand in the model that the run was made from",
+            )
+        return classifier
+
+    def _base(self, model: keras.Model | None) -> Base:
+        """The base that the run stands on, of the run's image size."""
+        from headstart.catalog import get_base
+        from headstart.learn.own_base import base
+
+        spec, name = ImageSpec.from_dict(self.manifest.image_spec), self.manifest.base.name
+        if model is not None:
+            return base(model, spec, name)
+        try:
+            return get_base(name).with_size(spec.height, spec.width)
+        except UnknownNameError:
+            raise RunError(
+                f"the run stands on {name!r}, which isn't a base of this Headstart",
+                "if that is a model of your own, hand it in: run.to_keras(model)",
+            ) from None
 
     def _as_they_come(self, paths: list[Path], advance: Callable[[int], None]) -> Iterator[tuple[int, Prediction]]:
         """Each image's number and prediction, in whatever order they get done."""

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from headstart.errors import RunError
 
 FORMAT = 1
+CHANNELS = 3
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.csv"
@@ -48,10 +49,17 @@ class _ImageSpecFields(_Record):
     interpolation: Literal["bilinear", "bicubic"]
     offset: float = Field(allow_inf_nan=False)
     divisor: float = Field(gt=0, allow_inf_nan=False)
+    channels: Literal["rgb", "bgr"] = "rgb"
 
 
 def _check_image_spec(fields: dict[str, Any]) -> dict[str, Any]:
-    return _ImageSpecFields.model_validate(fields).model_dump()
+    """Offset and divisor may be lists of three, one a channel: then each channel's fields must be sound."""
+    lists = {name: fields[name] for name in ("offset", "divisor") if isinstance(fields.get(name), list)}
+    if any(len(value) != CHANNELS for value in lists.values()):
+        raise ValueError(f"offset and divisor are one number each, or {CHANNELS}")
+    for channel in range(CHANNELS):
+        _ImageSpecFields.model_validate(fields | {name: value[channel] for name, value in lists.items()})
+    return fields
 
 
 class Choice(_Record):

@@ -90,7 +90,7 @@ class FinetunedClassifier(Classifier):
         convert(self.result.model, path)
 
     def arrays(self) -> Arrays:
-        return {variable.path: np.asarray(variable) for variable in self.result.model.variables}
+        return {variable.path: np.asarray(variable) for variable in self.result.model.weights}
 
     def test_logits(self, network: Path, images: Images, advance: Advance) -> np.ndarray:
         """From the files, through the very network that is written: what is measured is what is used."""

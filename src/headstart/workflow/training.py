@@ -9,7 +9,7 @@ from typing import cast
 
 import numpy as np
 
-from headstart.catalog import DEFAULT_BASE, get_base
+from headstart.catalog import DEFAULT_BASE
 from headstart.catalog.base import Base
 from headstart.data.audit import audit
 from headstart.data.scan import Dataset, scan
@@ -28,6 +28,7 @@ from headstart.progress import Display, Stopwatch
 from headstart.report import write_card, write_report
 from headstart.run import METRICS, NETWORK, WEIGHTS, Run, RunDraft
 from headstart.workflow.account import make_manifest, run_metrics, test_metrics, write_tables
+from headstart.workflow.base_choice import BaseChoice, ImageSize
 from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
 from headstart.workflow.images import Images
 from headstart.workflow.outcome import Outcome
@@ -46,7 +47,12 @@ def train(
     data: str | Path,
     out: str | Path,
     *,
-    base: str = DEFAULT_BASE,
+    base: str | Base = DEFAULT_BASE,
+    weights: str | Path | None = None,
+    offline: bool = False,
+    image_size: ImageSize | None = None,
+    scaling: str | None = None,
+    trust_model_file: bool = False,
     finetune: bool = True,
     precision: str = "auto",
     seed: int = 0,
@@ -58,7 +64,14 @@ def train(
     Args:
         data: a folder with one subfolder of images per class, or with folders train, validation and test that have.
         out: the run folder to make.
-        base: the pretrained network to build on; `headstart.bases()` lists them.
+        base: the pretrained network to build on, by name (`headstart.bases()` lists them), the path of a Keras model
+            file, or what `headstart.base` made of a model.
+        weights: the base's weights: a file, a folder of files, or an http(s) address that has them; by default they
+            are looked for in Keras' cache, in $HEADSTART_WEIGHTS, and where Keras publishes them.
+        offline: never fetch weights.
+        image_size: side of the base's input in pixels, or its height and width; by default the base's own.
+        scaling: how pixels are scaled for a model file, "none", "tf", "torch" or "caffe".
+        trust_model_file: let a model file run its code on this machine.
         finetune: whether to try fine-tuning after the probe.
         precision: of the frozen part, "f32", "bf16", or "auto": bf16 where the CPU has it and the images allow it.
         seed: another seed is another split of the images.
@@ -84,19 +97,21 @@ def train(
         raise UnknownNameError("precision", precision, PRECISIONS)
     if not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
-    chosen_base = get_base(base)
-    chosen_base.weights.require()
+    cache_folder = Path(cache) if cache else default_folder()
+    choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
+    chosen_base = choice.resolve(cache_folder, display)
     dataset = scan(Path(data))
-    with Store(Path(cache) if cache else default_folder()) as store:
+    with Store(cache_folder) as store:
         session = Session(BaseFeatures(chosen_base, store), store, seed, Stopwatch(display))
         pooled = _prepare(session, dataset, precision)
         images = _audit_and_divide(session, dataset, pooled)
         probe = _fit_probe(session, images, pooled)
         tuned = tune(session, images, pooled, probe) if finetune else Untuned("fine-tuning was switched off")
         outcome = _decide(session, ProbeClassifier(session, images, pooled, probe), tuned)
-        options = {"base": base, "precision": precision, "seed": seed}
+        options = {"base": choice.name, "precision": precision, "seed": seed}
+        command = _command(data, out, options, choice.options(), finetune=finetune)
         with draft:
-            return _finish(session, draft, images, probe, outcome, _command(data, out, options, finetune=finetune))
+            return _finish(session, draft, images, probe, outcome, command)
 
 
 def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
@@ -104,6 +119,11 @@ def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
     base = session.features.base
     session.choose("base", base.name, f"{base.parameters / 1e6:.1f} M parameters, ImageNet top-1 {_top1(base)}")
     below = f", and the average and maximum of {base.detail}, which shows what is small" if base.detail else ""
+    if (base.spec.offset, base.spec.divisor) == (0, 1):
+        session.choose("pixel scaling", "none", "the network scales its input itself")
+    if base.resized:
+        size = f"{base.spec.height}×{base.spec.width}"
+        session.choose("image size", size, "as asked; the base was trained with another")
     session.choose("features", f"{base.features:,} an image", f"the average of the last map{below}")
     with session.watch.stage("prepare", "Preparing the base", total=None, unit="steps"):
         network = session.features.pooled_network
@@ -190,10 +210,10 @@ def _check_network(network: Path, images: Images, spec: ImageSpec, logits: np.nd
 
 
 def _top1(base: Base) -> str:
-    return "none: it is untrained" if base.imagenet_top1 is None else f"{base.imagenet_top1:.1%}"
+    return "not published" if base.imagenet_top1 is None else f"{base.imagenet_top1:.1%}"
 
 
-def _command(data: str | Path, out: str | Path, options: dict[str, object], *, finetune: bool) -> str:
+def _command(data: str | Path, out: str | Path, options: dict[str, object], more: list[str], *, finetune: bool) -> str:
     words = ["headstart", "train", str(data), "--out", str(out)]
-    words += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    words += [word for name, value in options.items() for word in (f"--{name}", str(value))] + more
     return shlex.join(words if finetune else [*words, "--no-finetune"])

@@ -55,6 +55,8 @@ def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> 
         return Untuned(
             f"with {a_class:.0f} training images a class, fewer than {FEWEST_IMAGES_A_CLASS}, fine-tuning isn't tried"
         )
+    if len(session.features.base.stages) < 2:
+        return Untuned("the base has no cut below its last layer, so there is no top to fine-tune")
     with session.watch.stage("prepare", "Loading the base into Keras", total=None, unit="steps"):
         cut = _choose_cut(session, images)
         features = session.features.at(cut.layer, pooled.precision)
