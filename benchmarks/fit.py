@@ -1,12 +1,15 @@
 """`hs.fit` against `keras.Model.fit`, on the same models and the same arrays.
 
-    python benchmarks/fit.py                    # everything, about an hour
+    python benchmarks/fit.py                    # everything, about half an hour
     python benchmarks/fit.py vgg16 additions    # some parts; the others' results stay
+    python benchmarks/fit.py --whole            # every epoch of model.fit, some hours
 
-Synthetic images and untrained networks: neither bears on the time. Both sides run in one process, in turn; each turn's
-first run starts from an empty store and includes dividing and converting the network. Compiling the training step is
-part of both sides. Where the long plain side is measured fewer times than the other, or over fewer epochs and scaled
-(the time of an epoch doesn't change), the result says so.
+Synthetic images and untrained networks: neither bears on the time. Both sides run in one process, in turn, and ratios
+are taken within a turn, since machines slow down and speed up. A turn's first run starts from an empty store and
+includes dividing and converting the network. Compiling the training step is part of both sides.
+
+An epoch of `model.fit` takes as long as any other, except for the first, which compiles. So, unless asked for the whole
+of it, a first epoch and a few more are measured and scaled; the result says how many. `hs.fit` always runs to its end.
 
 Expect `hs.fit` to be this much faster than `model.fit`, on two cores with AVX2 and without bf16:
 
@@ -48,16 +51,18 @@ EPOCHS = 10
 REPEATS = 3
 
 Arrays = tuple[np.ndarray, np.ndarray]
-Build = Callable[[], keras.Model]
+Fit = Callable[..., Any]
 
 
 def main() -> None:
     """Runs the parts that were asked for and merges their results into what is recorded."""
     parser = argparse.ArgumentParser(description="Compares hs.fit with keras.Model.fit.")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all of them by default")
-    for part in parser.parse_args().parts or PARTS:
+    parser.add_argument("--whole", action="store_true", help="measure every epoch of model.fit")
+    options = parser.parse_args()
+    for part in options.parts or PARTS:
         keras.utils.set_random_seed(0)
-        result = PARTS[part]()
+        result = PARTS[part](whole=options.whole)
         keras.backend.clear_session()
         path = RESULTS / "fit.json"
         earlier = json.loads(path.read_text("utf-8"))["parts"] if path.exists() else {}
@@ -65,126 +70,67 @@ def main() -> None:
         record("fit", {"command": "python benchmarks/fit.py", "unit": "seconds", "parts": merged})
 
 
-def vgg16() -> dict[str, Any]:
+def vgg16(*, whole: bool) -> dict[str, Any]:
     """The frozen phase of examples/classic_vgg16.py with 200 training and 50 validation images."""
     script = example("classic_vgg16")
     training, validation = script.draw_images(25, SIZE).split()
-
-    def train(fit: Callable[..., Any]) -> tuple[float, Any]:
-        model, base = script.build_model(CLASSES, SIZE, None)
-        base.set_weights(weights)
-        start = time.perf_counter()
-        history = script.train_head(fit, model, base, training, validation, EPOCHS)
-        return time.perf_counter() - start, history
-
     weights = script.build_model(CLASSES, SIZE, None)[1].get_weights()
-    first, warm = [], []
-    for _ in range(REPEATS):
-        with tempfile.TemporaryDirectory(prefix="headstart-fit-") as folder:
-            fit = stored_in(folder)
-            first.append(train(fit)[0])
-            warm += [train(fit)[0] for _ in range(2)]  # each with a new head
-    plain = [train(silent)[0]]
-    return {
-        "model_fit": spread(plain),
-        "hs_fit_first_run": spread(first),
-        "hs_fit_warm_store_another_head": spread(warm),
-        "times_faster_first_run": ratio(plain, first),
-        "times_faster_warm_store": ratio(plain, warm),
-        "bf16": bf16(lambda fit: train(fit)[0], plain),
-        "images": {"training": len(training.x), "validation": len(validation.x)},
-        "note": "model.fit takes minutes and was measured once",
-    }
+
+    def train(fit: Fit) -> float:
+        model, base = script.build_model(CLASSES, SIZE, None)
+        base.set_weights(weights)  # the same base, another head
+        return timed(script.train_head, fit, model, base, training, validation, EPOCHS)
+
+    figures = compare(train, Plain(1, whole))
+    bf16 = "measured as well" if cpu_has_bf16() else "not measurable here: this CPU doesn't compute in bf16"
+    if cpu_has_bf16():
+        figures["in_bf16"] = compare(train, Plain(1, whole), precision="bf16")
+    return figures | {"images": {"training": len(training.x), "validation": len(validation.x)}, "bf16": bf16}
 
 
-def bf16(train: Callable[[Callable[..., Any]], float], plain: list[float]) -> dict[str, Any]:
-    """The first run in bf16, where the CPU computes in it by itself."""
-    if not cpu_has_bf16():
-        return {"note": "not measurable here: this CPU doesn't compute in bf16"}
-    runs = []
-    for _ in range(REPEATS):
-        with tempfile.TemporaryDirectory(prefix="headstart-fit-") as folder:
-            runs.append(train(stored_in(folder, precision="bf16")))
-    return {"hs_fit_first_run": spread(runs), "times_faster_first_run": ratio(plain, runs)}
+def mobilenetv2(*, whole: bool) -> dict[str, Any]:
+    """MobileNetV2 frozen."""
+    return frozen_base(keras.applications.MobileNetV2, Plain(2, whole))
 
 
-def mobilenetv2() -> dict[str, Any]:
-    """MobileNetV2 frozen, 800 training and 200 validation images."""
-    return frozen_base(keras.applications.MobileNetV2)
+def efficientnetb0(*, whole: bool) -> dict[str, Any]:
+    """EfficientNetB0 frozen. At their usual rates its dropouts would be random though frozen."""
+    figures = frozen_base(keras.applications.EfficientNetB0, Plain(2, whole))
+    return figures | {"dropout": "the rates of the frozen dropouts (stochastic depth) are 0 on both sides"}
 
 
-def efficientnetb0() -> dict[str, Any]:
-    """EfficientNetB0 frozen, with the rates of its dropouts at 0: they would be random though frozen, on both sides."""
-    return frozen_base(keras.applications.EfficientNetB0) | {
-        "note": "model.fit was measured once; the rates of the frozen dropouts (stochastic depth) are 0 on both sides"
-    }
-
-
-def frozen_base(application: Callable[..., keras.Model]) -> dict[str, Any]:
-    """A frozen base under one dense layer, first runs."""
+def frozen_base(application: Callable[..., keras.Model], plain: Plain) -> dict[str, Any]:
+    """A frozen base under one dense layer, 800 training and 200 validation images."""
     training, validation = images(800), images(200, seed=1)
     base = frozen(application)
 
-    def train(fit: Callable[..., Any]) -> float:
-        return timed(fit, pooled(base), training, validation_data=validation, epochs=EPOCHS)
+    def train(fit: Fit) -> float:
+        return timed(fit, pooled(base), *training, validation_data=validation, epochs=EPOCHS)
 
-    first, warm = [], []
-    for _ in range(REPEATS):
-        with tempfile.TemporaryDirectory(prefix="headstart-fit-") as folder:
-            first.append(train(stored_in(folder)))
-            warm.append(train(stored_in(folder)))
-    plain = [train(silent)]
-    return {
-        "model_fit": spread(plain),
-        "hs_fit_first_run": spread(first),
-        "hs_fit_warm_store_another_head": spread(warm),
-        "times_faster_first_run": ratio(plain, first),
-        "times_faster_warm_store": ratio(plain, warm),
-        "images": {"training": 800, "validation": 200},
-        "note": "model.fit takes minutes and was measured once",
-    }
+    return compare(train, plain) | {"images": {"training": 800, "validation": 200}}
 
 
-def views() -> dict[str, Any]:
+def views(*, whole: bool) -> dict[str, Any]:
     """MobileNetV2 behind augmenting layers, 30 epochs; `hs.fit` draws each epoch among eight renderings of an image."""
-    count, epochs, measured = 160, 30, 4
-    training, base = images(count), frozen(keras.applications.MobileNetV2)
-    first, plain = [], []
-    for _ in range(REPEATS):
-        with tempfile.TemporaryDirectory(prefix="headstart-fit-") as folder:
-            first.append(timed(stored_in(folder, views=8), augmented(base), training, epochs=epochs))
-        clock = EpochClock()
-        silent(augmented(base), *training, epochs=1 + measured, callbacks=[clock])
-        plain.append(clock.seconds[0] + (epochs - 1) * sum(clock.seconds[1:]) / measured)
-    return {
-        "model_fit": spread(plain),
-        "hs_fit_first_run": spread(first),
-        "times_faster_first_run": ratio(plain, first),
-        "images": {"training": count},
-        "note": f"model.fit was measured over a first epoch and {measured} more, and scaled to {epochs}",
-    }
+    training, base = images(160), frozen(keras.applications.MobileNetV2)
+
+    def train(fit: Fit) -> float:
+        return timed(fit, augmented(base), *training, epochs=30)
+
+    return compare(train, Plain(3, whole), views=8) | {"images": {"training": 160}}
 
 
-def top() -> dict[str, Any]:
+def top(*, whole: bool) -> dict[str, Any]:
     """MobileNetV2's top stage, from block 16 on, trained from stored features, BatchNorm frozen."""
-    training, base = images(400), frozen(keras.applications.MobileNetV2)
-    first, warm, plain = [], [], []
-    for _ in range(REPEATS):
-        with tempfile.TemporaryDirectory(prefix="headstart-fit-") as folder:
-            for times in (first, warm):
-                times.append(timed(stored_in(folder), unfrozen_top(base), training, epochs=EPOCHS))
-        plain.append(timed(silent, unfrozen_top(base), training, epochs=EPOCHS))
-    return {
-        "model_fit": spread(plain),
-        "hs_fit_first_run": spread(first),
-        "hs_fit_warm_store": spread(warm),
-        "times_faster_first_run": ratio(plain, first),
-        "times_faster_warm_store": ratio(plain, warm),
-        "images": {"training": 400},
-    }
+    training, base = images(240), frozen(keras.applications.MobileNetV2)
+
+    def train(fit: Fit) -> float:
+        return timed(fit, unfrozen_top(base), *training, epochs=EPOCHS)
+
+    return compare(train, Plain(3, whole)) | {"images": {"training": 240}}
 
 
-def unfrozen() -> dict[str, Any]:
+def unfrozen(*, whole: bool) -> dict[str, Any]:
     """A model with nothing frozen, for which `hs.fit` can only do what `model.fit` does."""
     training = images(256, size=96)
     stored, plain = [], []
@@ -192,7 +138,7 @@ def unfrozen() -> dict[str, Any]:
         sides = ((stored_in(folder), stored), (silent, plain))
         for turn in range(2 * REPEATS + 1):
             for fit, times in sides if turn % 2 else reversed(sides):
-                times.append(timed(fit, small_network(), training, epochs=3))
+                times.append(timed(fit, small_network(), *training, epochs=3))
     del stored[0], plain[0]  # the first turn warms up
     differences = [mine / theirs - 1 for mine, theirs in zip(stored, plain, strict=True)]
     return {
@@ -204,7 +150,7 @@ def unfrozen() -> dict[str, Any]:
     }
 
 
-def additions() -> dict[str, Any]:
+def additions(*, whole: bool) -> dict[str, Any]:
     """1 % more images after a first run: what is computed, and what the feature stage takes."""
     x, y = images(1010)
     base = frozen(keras.applications.MobileNetV2)
@@ -219,7 +165,7 @@ def additions() -> dict[str, Any]:
     return {
         "feature_stage_first_run": spread(first),
         "feature_stage_with_additions": spread(again),
-        "share_of_first_run": ratio(again, first),
+        "share_of_first_run": spread([after / before for after, before in zip(again, first, strict=True)]),
         "second_run": parts[0],
         "images": {"training": 1000, "added": 10},
     }
@@ -228,8 +174,53 @@ def additions() -> dict[str, Any]:
 PARTS = {part.__name__: part for part in (vgg16, mobilenetv2, efficientnetb0, views, top, unfrozen, additions)}
 
 
+def compare(train: Callable[[Fit], float], plain: Plain, **settings: Any) -> dict[str, Any]:
+    """Both sides in turn: `hs.fit` with an empty store and with a full one, then `model.fit`.
+
+    Args:
+        train: makes a new head, trains with the function that it is given and gives the seconds.
+        plain: `model.fit`, perhaps cut short.
+        settings: further arguments of `hs.fit`.
+    """
+    turns = []
+    for _ in range(REPEATS):
+        with tempfile.TemporaryDirectory(prefix="headstart-fit-") as folder:
+            first, warm = (train(stored_in(folder, **settings)) for _ in range(2))
+        train(plain)
+        turns.append({"hs_fit_first_run": first, "hs_fit_full_store": warm, "model_fit": plain.seconds()})
+        turns[-1] |= {"times_first_run": plain.seconds() / first, "times_full_store": plain.seconds() / warm}
+    return {side: spread([turn[side] for turn in turns]) for side in turns[0]} | {"model_fit_measured": plain.extent()}
+
+
+class Plain:
+    """`keras.Model.fit`, stopped after a first epoch and a few more unless all of it is wanted.
+
+    Args:
+        more: epochs after the first.
+        whole: whether to go on to the end.
+    """
+
+    def __init__(self, more: int, whole: bool) -> None:
+        self._more = None if whole else more
+
+    def __call__(self, *data: Any, epochs: int, **training: Any) -> Any:
+        self._epochs = epochs
+        self._clock = EpochClock()
+        measured = epochs if self._more is None else 1 + self._more
+        return keras.Model.fit(*data, epochs=measured, callbacks=[self._clock], verbose=0, **training)
+
+    def seconds(self) -> float:
+        """Of all epochs."""
+        first, *more = self._clock.seconds
+        return first + (self._epochs - 1) * sum(more) / len(more)
+
+    def extent(self) -> str:
+        """How many epochs were measured, in words."""
+        return f"{len(self._clock.seconds)} of {self._epochs} epochs"
+
+
 class EpochClock(keras.callbacks.Callback):
-    """The seconds that each epoch took; the first includes compiling."""
+    """The seconds that each epoch took, validation included."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -293,7 +284,7 @@ def images(count: int, seed: int = 0, size: int = SIZE) -> Arrays:
     return x, keras.utils.to_categorical(np.arange(count) % CLASSES, CLASSES)
 
 
-def stored_in(folder: str, **settings: Any) -> Callable[..., Any]:
+def stored_in(folder: str, **settings: Any) -> Fit:
     """`hs.fit` with a store in this folder."""
     return lambda *data, **training: hs.fit(*data, **training, **settings, store=folder, verbose=0)
 
@@ -303,16 +294,11 @@ def silent(*data: Any, **training: Any) -> Any:
     return keras.Model.fit(*data, **training, verbose=0)
 
 
-def timed(fit: Callable[..., Any], model: keras.Model, data: Arrays, **training: Any) -> float:
-    """Seconds that training takes."""
+def timed(work: Callable[..., Any], *arguments: Any, **named: Any) -> float:
+    """Seconds that something takes."""
     start = time.perf_counter()
-    fit(model, *data, **training)
+    work(*arguments, **named)
     return time.perf_counter() - start
-
-
-def ratio(above: list[float], below: list[float]) -> float:
-    """Of the medians."""
-    return round(float(np.median(above) / np.median(below)), 4)
 
 
 def example(name: str) -> ModuleType:
