@@ -52,8 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     training, validation = images.split()
     model, base = build_model(images.y.shape[1], options.size, options.weights)
     train_head(fit, model, base, training, validation, options.epochs)
-    history = fine_tune(fit, model, base, training, validation, options.fine_tuning_epochs)
-    print(f"accuracy on validation images: {history.history['val_accuracy'][-1]:.1%}")
+    fine_tune(fit, model, base, training, validation, options.fine_tuning_epochs)
+    _, accuracy = model.evaluate(validation.x, validation.y, verbose=0)
+    print(f"accuracy on validation images: {accuracy:.1%}")
 
 
 def build_model(classes: int, size: int, weights: str | None) -> tuple[keras.Model, keras.Model]:
@@ -104,7 +105,7 @@ def draw_images(a_class: int, size: int) -> Images:
     """Ten classes of images: regular polygons of 3 to 12 corners, of any colour, size and turn."""
     rng = np.random.default_rng(0)
     corners = np.repeat(np.arange(3, 13), a_class)
-    pixels = np.stack([draw_polygon(count, size, rng) for count in corners]).astype("float32")
+    pixels = np.stack([draw_polygon(int(count), size, rng) for count in corners]).astype("float32")
     # The weights were trained on pixels in this form: BGR, with ImageNet's mean colour subtracted.
     return Images(keras.applications.vgg16.preprocess_input(pixels), keras.utils.to_categorical(corners - 3, 10))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -29,15 +30,23 @@ def classic_vgg16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
     keras.backend.clear_session()
 
 
-def test_the_classic_script_runs_with_either_fit_and_stores_the_frozen_part(
+def test_the_classic_script_runs_and_stores_the_frozen_part(
     classic_vgg16: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.warns(HeadstartWarning, match="no frozen layer lies below it; training plainly") as caught:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", HeadstartWarning)
         classic_vgg16.main(SMALL)
-    assert len(caught) == 1, "only when all of it is trained there is nothing to store"
+    (once_unfrozen,) = (str(warning.message) for warning in caught)
+    assert "no frozen layer lies below it; training plainly" in once_unfrozen
     assert (tmp_path / "cache" / "features.sqlite").exists()
     assert "accuracy on validation images" in capsys.readouterr().out
-    classic_vgg16.main([*SMALL, "--fit", "keras"])
+
+
+def test_the_classic_script_runs_with_keras_alone(
+    classic_vgg16: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classic_vgg16.main([*SMALL, "--fit", "keras", "--fine-tuning-epochs", "0"])
+    assert not (tmp_path / "cache").exists()
     assert "accuracy on validation images" in capsys.readouterr().out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,9 @@ import numpy as np
 from headstart.features.engine import Engine
 from headstart.features.extract import load_all
 from headstart.features.store import Store
+
+# From this size on, hashing rows in several threads is worth starting them.
+THREADED_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,14 @@ class ArrayFeatures:
     def feature_bytes(self) -> int:
         """Bytes of one feature."""
         return int(np.prod(self.shape, dtype=np.int64)) * 4
+
+
+def digests_of(rows: np.ndarray) -> list[bytes]:
+    """The digest of each row; large ones are hashed on all cores, since hashing lets go of Python's lock."""
+    if len(rows) < 2 or rows[0].nbytes < THREADED_BYTES:
+        return [digest_of(row) for row in rows]
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(digest_of, rows))
 
 
 def digest_of(row: np.ndarray) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.errors import DataError
-from headstart.features.arrays import ArrayFeatures, digest_of
+from headstart.features.arrays import ArrayFeatures, digests_of
 from headstart.learn.image_data import ImageData
 from headstart.learn.renderings import Renderer
 from headstart.learn.samples import PROBED_BATCHES, Batch, Samples, Shuffle, Unstorable
@@ -116,7 +116,7 @@ class _Reading:
             advance(len(batch.x))
 
     def _missing_of(self, rows: np.ndarray) -> Iterator[tuple[bytes, np.ndarray]]:
-        digests = [digest_of(row) for row in rows]
+        digests = digests_of(rows)
         self.digests += digests
         for number, keys in zip(self._numbers, self.keys, strict=True):
             wanted = [self._features.key(digest, self._view(number)) for digest in digests]
@@ -154,7 +154,7 @@ def _is_reordered(samples: Samples, digests: list[bytes]) -> bool:
     Raises:
         Unstorable: they hold a sample that the first reading didn't.
     """
-    again = [digest_of(row) for batch in islice(samples.batches(), PROBED_BATCHES) for row in batch.x]
+    again = [digest for batch in islice(samples.batches(), PROBED_BATCHES) for digest in digests_of(batch.x)]
     if not set(again) <= set(digests):
         raise Unstorable(
             "the dataset gives other samples each time it is read; augment with layers at the model's front, or with "
@@ -251,8 +251,8 @@ def _order(rng: np.random.Generator, shuffle: Shuffle, sizes: tuple[int, ...]) -
 def _loader(stored: Stored) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function of rows and their views to features, which reads from memory where they fit."""
     if stored.is_resident:
-        resident = [stored.features.load(keys) for keys in stored.keys]
-        return lambda rows, views: np.stack([resident[view][row] for row, view in zip(rows, views, strict=True)])
+        resident = stored.features.load([key for keys in stored.keys for key in keys])
+        return lambda rows, views: resident[views * stored.count + rows]
     return lambda rows, views: stored.features.load(
         [stored.keys[view][row] for row, view in zip(rows, views, strict=True)]
     )
