@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headstart.features.engine import Engine
-from headstart.features.extract import load_all
+from headstart.features.extract import cpu_cores, load_all
 from headstart.features.store import Store
 
 # From this size on, hashing rows in several threads is worth starting them.
@@ -65,8 +65,10 @@ def digests_of(rows: np.ndarray) -> list[bytes]:
     """The digest of each row; large ones are hashed on all cores, since hashing lets go of Python's lock."""
     if len(rows) < 2 or rows[0].nbytes < THREADED_BYTES:
         return [digest_of(row) for row in rows]
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(digest_of, rows))
+    cores = cpu_cores()
+    with ThreadPoolExecutor(cores) as pool:
+        parts = pool.map(lambda part: [digest_of(row) for row in part], np.array_split(rows, cores))
+        return [digest for part in parts for digest in part]
 
 
 def digest_of(row: np.ndarray) -> bytes:

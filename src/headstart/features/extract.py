@@ -142,7 +142,7 @@ def extract(
         StoreFullError: the disk has no room for them. What was computed before is kept.
     """
     result = Extraction()
-    with ThreadPoolExecutor(_cores(), thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(cpu_cores(), thread_name_prefix="decode") as pool:
         prepared = _in_order(pool, lambda path: _prepare(path, features, tuple(views)), paths)
         inputs = _account(prepared, result, len(views), advance)
         for key, feature in features.engine.stream(inputs):
@@ -155,7 +155,7 @@ def render_all(
     paths: Sequence[Path], spec: ImageSpec, advance: Callable[[int], None] = lambda count: None
 ) -> Iterator[tuple[Path, np.ndarray | str]]:
     """Each file's plain view, decoded in threads ahead of the caller; for one that can't be decoded, the reason."""
-    with ThreadPoolExecutor(_cores(), thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(cpu_cores(), thread_name_prefix="decode") as pool:
         for path, rendered in _in_order(pool, lambda path: (path, _render_or_reason(path, spec)), paths):
             yield path, rendered
             advance(1)
@@ -220,7 +220,7 @@ def _in_order(pool: ThreadPoolExecutor, work: Callable[[Path], _Result], paths: 
     try:
         for path in paths:
             ahead.append(pool.submit(work, path))
-            if len(ahead) >= AHEAD_A_CORE * _cores():
+            if len(ahead) >= AHEAD_A_CORE * cpu_cores():
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
@@ -229,5 +229,6 @@ def _in_order(pool: ThreadPoolExecutor, work: Callable[[Path], _Result], paths: 
             future.cancel()
 
 
-def _cores() -> int:
+def cpu_cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

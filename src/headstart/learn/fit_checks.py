@@ -20,7 +20,8 @@ HARMFUL_RATE = 5e-4
 ADVISED_RATE = 1e-5
 _ADAPTIVE = ("adam", "adamw", "nadam", "adamax", "rmsprop", "lion")
 
-# What the networks of Keras Applications expect at their input, by the beginning of their names; longer names first.
+# What the networks of Keras Applications and the bundled bases expect at their input, by the beginning of their names;
+# longer names first.
 _INPUTS = {
     "resnet50v2": "tf",
     "resnet101v2": "tf",
@@ -33,7 +34,7 @@ _INPUTS = {
     "densenet": "torch",
     "mobilenetv3": "inside",
     "mobilenet": "tf",
-    "efficientnet_lite": "tf",
+    "efficientnet_lite": "lite",
     "efficientnet": "inside",
     "convnext": "inside",
 }
@@ -41,6 +42,7 @@ _ADVICE = {
     "caffe": "channels in the order BGR, with 103.939, 116.779 and 123.68 subtracted from pixels of 0 to 255",
     "tf": "pixels divided by 127.5, less 1: values from -1 to 1",
     "torch": "pixels divided by 255, less (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225)",
+    "lite": "pixels less 127, divided by 128: values from -1 to 1",
     "inside": "pixels of 0 to 255, since the network rescales them itself",
 }
 
@@ -186,7 +188,7 @@ def _rescales(graph: Any) -> bool:
 
 
 def expected_inputs(name: str) -> str | None:
-    """How a network of Keras Applications wants its input: "caffe", "tf", "torch" or "inside"; None for others."""
+    """How a network of Keras Applications wants its input: "caffe", "tf", "torch", "lite" or "inside", or None."""
     return next((mode for beginning, mode in _INPUTS.items() if name.lower().startswith(beginning)), None)
 
 
