@@ -3,6 +3,7 @@
     python benchmarks/fit.py                    # everything, about half an hour
     python benchmarks/fit.py vgg16 additions    # some parts; the others' results stay
     python benchmarks/fit.py --whole            # every epoch of model.fit, some hours
+    python benchmarks/fit.py --repeats 1 vgg16  # fewer turns than three
 
 Synthetic images and untrained networks: neither bears on the time. Both sides run in one process, in turn, and ratios
 are taken within a turn, since machines slow down and speed up. A turn's first run starts from an empty store and
@@ -19,7 +20,7 @@ Expect `hs.fit` to be this much faster than `model.fit`, on two cores with AVX2 
     views           MobileNetV2, augmented, 8 views, 30 epochs   3 times or more
     top             MobileNetV2 from block 16 on, 10 epochs      4 times or more
     unfrozen        nothing frozen: no more than 3 % slower
-    additions       1 % more images: 1 % more features, and at most 3 % of the first run's time for them
+    additions       1 % more images: 1 % more features computed, in a few per cent of the first run's time
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,7 +50,6 @@ from headstart.features.openvino import cpu_has_bf16
 SIZE = 224
 CLASSES = 10
 EPOCHS = 10
-REPEATS = 3
 
 Arrays = tuple[np.ndarray, np.ndarray]
 Fit = Callable[..., Any]
@@ -59,10 +60,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compares hs.fit with keras.Model.fit.")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all of them by default")
     parser.add_argument("--whole", action="store_true", help="measure every epoch of model.fit")
+    parser.add_argument("--repeats", type=int, default=3, help="turns")
     options = parser.parse_args()
     for part in options.parts or PARTS:
         keras.utils.set_random_seed(0)
-        result = PARTS[part](whole=options.whole)
+        result = PARTS[part](Extent(options.repeats, options.whole))
         keras.backend.clear_session()
         path = RESULTS / "fit.json"
         earlier = json.loads(path.read_text("utf-8"))["parts"] if path.exists() else {}
@@ -70,7 +72,20 @@ def main() -> None:
         record("fit", {"command": "python benchmarks/fit.py", "unit": "seconds", "parts": merged})
 
 
-def vgg16(*, whole: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured.
+
+    Attributes:
+        repeats: turns.
+        whole: whether `model.fit` runs to its end.
+    """
+
+    repeats: int
+    whole: bool
+
+
+def vgg16(extent: Extent) -> dict[str, Any]:
     """The frozen phase of examples/classic_vgg16.py with 200 training and 50 validation images."""
     script = example("classic_vgg16")
     training, validation = script.draw_images(25, SIZE).split()
@@ -81,25 +96,25 @@ def vgg16(*, whole: bool) -> dict[str, Any]:
         base.set_weights(weights)  # the same base, another head
         return timed(script.train_head, fit, model, base, training, validation, EPOCHS)
 
-    figures = compare(train, Plain(1, whole))
+    figures = compare(train, extent, 1)
     bf16 = "measured as well" if cpu_has_bf16() else "not measurable here: this CPU doesn't compute in bf16"
     if cpu_has_bf16():
-        figures["in_bf16"] = compare(train, Plain(1, whole), precision="bf16")
+        figures["in_bf16"] = compare(train, extent, 1, precision="bf16")
     return figures | {"images": {"training": len(training.x), "validation": len(validation.x)}, "bf16": bf16}
 
 
-def mobilenetv2(*, whole: bool) -> dict[str, Any]:
+def mobilenetv2(extent: Extent) -> dict[str, Any]:
     """MobileNetV2 frozen."""
-    return frozen_base(keras.applications.MobileNetV2, Plain(2, whole))
+    return frozen_base(keras.applications.MobileNetV2, extent)
 
 
-def efficientnetb0(*, whole: bool) -> dict[str, Any]:
+def efficientnetb0(extent: Extent) -> dict[str, Any]:
     """EfficientNetB0 frozen. At their usual rates its dropouts would be random though frozen."""
-    figures = frozen_base(keras.applications.EfficientNetB0, Plain(2, whole))
+    figures = frozen_base(keras.applications.EfficientNetB0, extent)
     return figures | {"dropout": "the rates of the frozen dropouts (stochastic depth) are 0 on both sides"}
 
 
-def frozen_base(application: Callable[..., keras.Model], plain: Plain) -> dict[str, Any]:
+def frozen_base(application: Callable[..., keras.Model], extent: Extent) -> dict[str, Any]:
     """A frozen base under one dense layer, 800 training and 200 validation images."""
     training, validation = images(800), images(200, seed=1)
     base = frozen(application)
@@ -107,36 +122,36 @@ def frozen_base(application: Callable[..., keras.Model], plain: Plain) -> dict[s
     def train(fit: Fit) -> float:
         return timed(fit, pooled(base), *training, validation_data=validation, epochs=EPOCHS)
 
-    return compare(train, plain) | {"images": {"training": 800, "validation": 200}}
+    return compare(train, extent, 2) | {"images": {"training": 800, "validation": 200}}
 
 
-def views(*, whole: bool) -> dict[str, Any]:
+def views(extent: Extent) -> dict[str, Any]:
     """MobileNetV2 behind augmenting layers, 30 epochs; `hs.fit` draws each epoch among eight renderings of an image."""
     training, base = images(160), frozen(keras.applications.MobileNetV2)
 
     def train(fit: Fit) -> float:
         return timed(fit, augmented(base), *training, epochs=30)
 
-    return compare(train, Plain(3, whole), views=8) | {"images": {"training": 160}}
+    return compare(train, extent, 3, views=8) | {"images": {"training": 160}}
 
 
-def top(*, whole: bool) -> dict[str, Any]:
+def top(extent: Extent) -> dict[str, Any]:
     """MobileNetV2's top stage, from block 16 on, trained from stored features, BatchNorm frozen."""
     training, base = images(240), frozen(keras.applications.MobileNetV2)
 
     def train(fit: Fit) -> float:
         return timed(fit, unfrozen_top(base), *training, epochs=EPOCHS)
 
-    return compare(train, Plain(3, whole)) | {"images": {"training": 240}}
+    return compare(train, extent, 3) | {"images": {"training": 240}}
 
 
-def unfrozen(*, whole: bool) -> dict[str, Any]:
+def unfrozen(extent: Extent) -> dict[str, Any]:
     """A model with nothing frozen, for which `hs.fit` can only do what `model.fit` does."""
     training = images(256, size=96)
     stored, plain = [], []
     with tempfile.TemporaryDirectory(prefix="headstart-fit-") as folder:
         sides = ((stored_in(folder), stored), (silent, plain))
-        for turn in range(2 * REPEATS + 1):
+        for turn in range(2 * extent.repeats + 1):
             for fit, times in sides if turn % 2 else reversed(sides):
                 times.append(timed(fit, small_network(), *training, epochs=3))
     del stored[0], plain[0]  # the first turn warms up
@@ -150,40 +165,42 @@ def unfrozen(*, whole: bool) -> dict[str, Any]:
     }
 
 
-def additions(*, whole: bool) -> dict[str, Any]:
+def additions(extent: Extent) -> dict[str, Any]:
     """1 % more images after a first run: what is computed, and what the feature stage takes."""
     x, y = images(1010)
-    base = frozen(keras.applications.MobileNetV2)
-    first, again, parts = [], [], []
-    for _ in range(REPEATS):
+    return {
+        application.__name__: added(application, x, y, extent)
+        for application in (keras.applications.MobileNetV2, keras.applications.ResNet50)
+    }
+
+
+def added(application: Callable[..., keras.Model], x: np.ndarray, y: np.ndarray, extent: Extent) -> dict[str, Any]:
+    """The feature stages of two runs, the second with ten images more."""
+    base, turns = frozen(application), []
+    for _ in range(extent.repeats):
         with tempfile.TemporaryDirectory(prefix="headstart-fit-") as folder:
             fit = stored_in(folder)
-            before, after = (fit(pooled(base), x[:count], y[:count], epochs=1).frozen_part for count in (1000, 1010))
-        first.append(before.seconds)
-        again.append(after.seconds)
-        parts.append({"computed": after.computed, "reused": after.reused})
-    return {
-        "feature_stage_first_run": spread(first),
-        "feature_stage_with_additions": spread(again),
-        "share_of_first_run": spread([after / before for after, before in zip(again, first, strict=True)]),
-        "second_run": parts[0],
-        "images": {"training": 1000, "added": 10},
-    }
+            first, second = (fit(pooled(base), x[:count], y[:count], epochs=1).frozen_part for count in (1000, 1010))
+        turns.append({"first_run": first.seconds, "second_run": second.seconds})
+        turns[-1]["share_of_first_run"] = second.seconds / first.seconds
+    figures = {side: spread([turn[side] for turn in turns]) for side in turns[0]}
+    return figures | {"second_run_features": {"computed": second.computed, "reused": second.reused}}
 
 
 PARTS = {part.__name__: part for part in (vgg16, mobilenetv2, efficientnetb0, views, top, unfrozen, additions)}
 
 
-def compare(train: Callable[[Fit], float], plain: Plain, **settings: Any) -> dict[str, Any]:
+def compare(train: Callable[[Fit], float], extent: Extent, more: int, **settings: Any) -> dict[str, Any]:
     """Both sides in turn: `hs.fit` with an empty store and with a full one, then `model.fit`.
 
     Args:
         train: makes a new head, trains with the function that it is given and gives the seconds.
-        plain: `model.fit`, perhaps cut short.
+        extent: how many turns.
+        more: epochs of `model.fit` after the first, where it isn't measured whole.
         settings: further arguments of `hs.fit`.
     """
-    turns = []
-    for _ in range(REPEATS):
+    turns, plain = [], Plain(None if extent.whole else more)
+    for _ in range(extent.repeats):
         with tempfile.TemporaryDirectory(prefix="headstart-fit-") as folder:
             first, warm = (train(stored_in(folder, **settings)) for _ in range(2))
         train(plain)
@@ -193,15 +210,14 @@ def compare(train: Callable[[Fit], float], plain: Plain, **settings: Any) -> dic
 
 
 class Plain:
-    """`keras.Model.fit`, stopped after a first epoch and a few more unless all of it is wanted.
+    """`keras.Model.fit`, stopped after a first epoch and a few more.
 
     Args:
-        more: epochs after the first.
-        whole: whether to go on to the end.
+        more: epochs after the first; None for all of them.
     """
 
-    def __init__(self, more: int, whole: bool) -> None:
-        self._more = None if whole else more
+    def __init__(self, more: int | None) -> None:
+        self._more = more
 
     def __call__(self, *data: Any, epochs: int, **training: Any) -> Any:
         self._epochs = epochs
