@@ -34,6 +34,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -64,12 +65,17 @@ def main() -> None:
     options = parser.parse_args()
     for part in options.parts or PARTS:
         keras.utils.set_random_seed(0)
-        result = PARTS[part](Extent(options.repeats, options.whole))
+        keep = partial(merge, part)
+        keep(PARTS[part](Extent(options.repeats, options.whole, keep)))
         keras.backend.clear_session()
-        path = RESULTS / "fit.json"
-        earlier = json.loads(path.read_text("utf-8"))["parts"] if path.exists() else {}
-        merged = {name: value for name, value in {**earlier, part: result}.items() if name in PARTS}
-        record("fit", {"command": "python benchmarks/fit.py", "unit": "seconds", "parts": merged})
+
+
+def merge(part: str, result: dict[str, Any]) -> None:
+    """Record a part's result beside the other parts'."""
+    path = RESULTS / "fit.json"
+    earlier = json.loads(path.read_text("utf-8"))["parts"] if path.exists() else {}
+    merged = {name: value for name, value in {**earlier, part: result}.items() if name in PARTS}
+    record("fit", {"command": "python benchmarks/fit.py", "unit": "seconds", "parts": merged})
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,12 @@ class Extent:
     Attributes:
         repeats: turns.
         whole: whether `model.fit` runs to its end.
+        keep: records what the turns so far came to, so that nothing is lost if the next is cut short.
     """
 
     repeats: int
     whole: bool
+    keep: Callable[[dict[str, Any]], None]
 
 
 def vgg16(extent: Extent) -> dict[str, Any]:
@@ -206,7 +214,10 @@ def compare(train: Callable[[Fit], float], extent: Extent, more: int, **settings
         train(plain)
         turns.append({"hs_fit_first_run": first, "hs_fit_full_store": warm, "model_fit": plain.seconds()})
         turns[-1] |= {"times_first_run": plain.seconds() / first, "times_full_store": plain.seconds() / warm}
-    return {side: spread([turn[side] for turn in turns]) for side in turns[0]} | {"model_fit_measured": plain.extent()}
+        figures = {side: spread([turn[side] for turn in turns]) for side in turns[0]}
+        figures["model_fit_measured"] = plain.extent()
+        extent.keep(figures)
+    return figures
 
 
 class Plain:
