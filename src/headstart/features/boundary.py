@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import keras
 
 
+# The weights of a layer that are multiplied with its inputs; a separable convolution has two.
+_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+
+
 @dataclass(frozen=True)
 class Cut:
     """A layer at which a model can be divided.
@@ -57,10 +61,11 @@ def multiplications(model: keras.Model) -> int:
 
 
 def _multiplications(node: Any) -> int:
-    if not hasattr(node.operation, "kernel"):
-        return 0
-    kernel, places = tuple(node.operation.kernel.shape), tuple(node.output_tensors[0].shape[1:-1])
-    return int(prod(kernel) * prod(places))
+    nested = graph_of(node.operation)
+    if nested is not None:
+        return multiplications(node.operation)
+    kernels = [getattr(node.operation, name) for name in _KERNELS if hasattr(node.operation, name)]
+    return int(sum(prod(kernel.shape) for kernel in kernels) * prod(node.output_tensors[0].shape[1:-1]))
 
 
 def prefix(model: keras.Model, cut: str) -> keras.Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import keras
 
 ENGINES = ("auto", "openvino", "keras")
+# Of the norm of a frozen part's output: sound conversions differ by 1e-7 to 1e-5 of it.
+TOLERANCE = 1e-3
 
 
 def choose_engine(
@@ -49,7 +52,7 @@ def choose_engine(
     if engine == "keras" or (engine == "auto" and not _is_for_openvino(prefix)):
         return KerasEngine(prefix)
     try:
-        path = converted(Prefix(network, lambda: prefix), store.folder)
+        path = converted(Prefix(network, lambda: prefix, lambda path: _check(path, prefix, sample[:1])), store.folder)
     except EngineError as error:
         if engine == "openvino":
             raise
@@ -57,6 +60,19 @@ def choose_engine(
         return KerasEngine(prefix)
     chosen = choose_precision(path, sample)[0] if precision == "auto" else cast(Precision, precision)
     return LazyEngine(identity_of(chosen), lambda: OpenVINOEngine(path, chosen))
+
+
+def _check(path: Path, prefix: keras.Model, sample: np.ndarray) -> None:
+    """A converted network must say what the prefix says in training, which is what is stored.
+
+    Raises:
+        EngineError: it doesn't.
+    """
+    expected = np.asarray(prefix(sample, training=True))
+    found = OpenVINOEngine[int](path).run(sample)
+    error = float(np.linalg.norm(found - expected) / max(float(np.linalg.norm(expected)), 1e-12))
+    if error > TOLERANCE:
+        raise EngineError(f"OpenVINO's answer differs from that of Keras by {error:.1%}", "use engine='keras'")
 
 
 def _is_for_openvino(prefix: keras.Model) -> bool:

@@ -29,10 +29,12 @@ class Prefix:
     Attributes:
         identity: of everything that its output depends on, besides the input.
         build: makes the Keras model. Called only where no converted form is kept, so a warm start needs no Keras.
+        check: looks at the converted network before it is kept; an EngineError says that it won't do.
     """
 
     identity: str
     build: Callable[[], keras.Model]
+    check: Callable[[Path], None] = lambda network: None
 
 
 def converted(prefix: Prefix, cache: Path) -> Path:
@@ -64,6 +66,7 @@ def _convert_into(folder: Path, prefix: Prefix) -> None:
             working = Path(made, "prefix")
             working.mkdir()
             convert(prefix.build(), working / _NETWORK)
+            prefix.check(working / _NETWORK)
             sums = {name: _sha256(working / name) for name in (_NETWORK, _WEIGHTS)}
             (working / _SUMS).write_text(json.dumps(sums), encoding="utf-8")
             _publish(working, folder)

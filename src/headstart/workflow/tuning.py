@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from headstart.evaluation.metrics import accuracy
-from headstart.features.boundary import Cut, find_cuts, multiplications, suffix
+from headstart.features.boundary import Cut, find_cuts, multiplications, prefix, suffix
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View, make_views
 from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation
@@ -31,6 +31,10 @@ BYTES_A_NUMBER = 2
 BACKWARD_TOO = 3
 # Some tens of seconds on two cores.
 MOST_MULTIPLICATIONS = 1.5e12
+# Some twenty minutes and more: nobody asked to wait that long.
+TOO_MANY_MULTIPLICATIONS = 1e14
+# A minute on two cores; measured on small and large networks it is two to six.
+MULTIPLICATIONS_A_MINUTE = 4e12
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> 
         return Untuned("the base has no cut below its last layer, so there is no top to fine-tune")
     with session.watch.stage("prepare", "Loading the base into Keras", total=None, unit="steps"):
         cut = _choose_cut(session, images)
+        if isinstance(cut, Untuned):
+            return cut
         features = session.features.at(cut.layer, pooled.precision)
     augmentation = _choose_augmentation(session, images, pooled, probe)
     views = _affordable_views(session, images, cut, augmentation)
@@ -70,8 +76,8 @@ def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> 
     return FinetunedClassifier(recipe, result, images, session.features.base.spec)
 
 
-def _choose_cut(session: Session, images: Images) -> Cut:
-    """The deepest stage whose training fits the effort; where none does, the shallowest."""
+def _choose_cut(session: Session, images: Images) -> Cut | Untuned:
+    """The deepest stage whose training fits the effort; where none does, the shallowest, if that is bearable."""
     model = session.features.model
     cuts = {cut.layer: cut for cut in find_cuts(model)}
     passes = _epochs(images) * len(images.part("train").digests)
@@ -79,9 +85,20 @@ def _choose_cut(session: Session, images: Images) -> Cut:
     effort = {stage: BACKWARD_TOO * passes * multiplications(suffix(model, stage)) for stage in stages}
     affordable = [stage for stage in stages if effort[stage] <= MOST_MULTIPLICATIONS]
     chosen = affordable[0] if affordable else stages[-1]
-    cost = f"{_epochs(images)} epochs take {effort[chosen]:.1e} multiplications, some tens of seconds"
+    if (whole := effort[chosen] + _effort_of_features(session, images, chosen)) > TOO_MANY_MULTIPLICATIONS:
+        minutes = whole / MULTIPLICATIONS_A_MINUTE
+        return Untuned(
+            f"fine-tuning {session.features.base.name} on these images would take some {minutes:.0f} minutes and more, "
+            "so it isn't tried; a smaller base can be fine-tuned in less"
+        )
+    cost = f"{_epochs(images)} epochs take {effort[chosen]:.1e} multiplications"
     session.choose("fine-tuning from", f"above {chosen}", f"{cost}; from a stage deeper they would take more")
     return cuts[chosen]
+
+
+def _effort_of_features(session: Session, images: Images, cut: str) -> float:
+    """Multiplications of running the part below the cut on every view."""
+    return VIEWS * len(images.part("train").digests) * multiplications(prefix(session.features.model, cut))
 
 
 def _epochs(images: Images) -> int:
