@@ -14,7 +14,7 @@ of it, a first epoch and a few more are measured and scaled; the result says how
 
 Expect `hs.fit` to be this much faster than `model.fit`, on two cores with AVX2 and without bf16:
 
-    vgg16           the script in examples, frozen, 10 epochs    8 to 9 times; full store and another head: 50 or more
+    vgg16           the script in examples, frozen, 10 epochs    6 to 9 times; full store and another head: about 50
     mobilenetv2     frozen, 10 epochs, pooled, one dense layer   10 times or more
     efficientnetb0  the same, its stochastic depth switched off  10 times or more
     views           MobileNetV2, augmented, 8 views, 30 epochs   3 times or more
