@@ -13,7 +13,7 @@ An epoch of `model.fit` takes as long as any other, except for the first, which 
 of it, a first epoch and a few more are measured and scaled; the result says how many. `hs.fit` always runs to its end.
 
 Expect `hs.fit` to be this much faster than `model.fit`, on two cores with AVX2 and without bf16. The recorded figures
-are of single turns on a machine in use, so there is no spread to give but for `unfrozen`; what isn't recorded is an aim:
+are of single turns on a machine in use, so only `unfrozen` has a spread; what isn't recorded is an aim:
 
     vgg16           the script in examples, frozen, 10 epochs    6 times; full store and another head: 47 times
     mobilenetv2     frozen, 10 epochs, pooled, one dense layer   19 times; 90 times
