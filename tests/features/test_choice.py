@@ -5,11 +5,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headstart.catalog.untrained import BASE
 from headstart.errors import EngineError, UnknownNameError
 from headstart.features.choice import choose_engine
 from headstart.features.fingerprint import fingerprint
 from headstart.features.openvino import cpu_has_bf16
 from headstart.features.store import Store
+
+
+@pytest.fixture(scope="module")
+def frozen() -> Any:
+    """What `fit` hands over: a part that answers in training as it does otherwise."""
+    base = BASE.build()
+    base.trainable = False
+    return base
 
 
 def choose(prefix: Any, store: Store, engine: str = "auto", precision: str = "f32") -> tuple[Any, list[str]]:
@@ -43,10 +52,10 @@ def not_for_openvino() -> Any:
 
 @pytest.mark.parametrize("engine", ["auto", "openvino"])
 def test_openvino_runs_what_it_can_and_agrees_with_keras(
-    engine: str, untrained: Any, inputs: np.ndarray, store: Store
+    engine: str, frozen: Any, inputs: np.ndarray, store: Store
 ) -> None:
-    fast, said = choose(untrained, store, engine)
-    exact, _ = choose(untrained, store, "keras")
+    fast, said = choose(frozen, store, engine)
+    exact, _ = choose(frozen, store, "keras")
     assert said == []
     assert fast.identity.startswith("openvino-")
     assert fast.identity.endswith("-f32")
@@ -54,11 +63,11 @@ def test_openvino_runs_what_it_can_and_agrees_with_keras(
     np.testing.assert_allclose(fast.run(inputs), exact.run(inputs), rtol=1e-3, atol=1e-4)
 
 
-def test_the_converted_network_is_kept_and_read_again(untrained: Any, store: Store) -> None:
-    choose(untrained, store)
+def test_the_converted_network_is_kept_and_read_again(frozen: Any, store: Store) -> None:
+    choose(frozen, store)
     (kept,) = (store.folder / "prefixes").iterdir()
     made = (kept / "network.xml").stat().st_mtime_ns
-    choose(untrained, store)
+    choose(frozen, store)
     assert [(kept / "network.xml").stat().st_mtime_ns] == [made]
     assert len(list((store.folder / "prefixes").iterdir())) == 1
 
@@ -89,8 +98,8 @@ def test_what_openvino_cannot_run_is_left_to_keras_and_said(store: Store) -> Non
 
 
 @pytest.mark.parametrize("precision", ["bf16", "auto"])
-def test_the_precision_is_part_of_the_identity(precision: str, untrained: Any, store: Store) -> None:
-    engine, _ = choose(untrained, store, precision=precision)
+def test_the_precision_is_part_of_the_identity(precision: str, frozen: Any, store: Store) -> None:
+    engine, _ = choose(frozen, store, precision=precision)
     kinds = ("-bf16",) if precision == "bf16" else ("-bf16", "-f32") if cpu_has_bf16() else ("-f32",)
     assert engine.identity.endswith(kinds)
 
@@ -103,6 +112,24 @@ def test_the_precision_is_part_of_the_identity(precision: str, untrained: Any, s
         ({"precision": "int8"}, "there is no precision named 'int8'; there are: auto, bf16, f32"),
     ],
 )
-def test_names_that_are_not_offered(names: dict[str, str], message: str, untrained: Any, store: Store) -> None:
+def test_names_that_are_not_offered(names: dict[str, str], message: str, frozen: Any, store: Store) -> None:
     with pytest.raises(UnknownNameError, match=message):
-        choose(untrained, store, **names)
+        choose(frozen, store, **names)
+
+
+def test_a_conversion_that_answers_otherwise_than_keras_is_not_kept(store: Store) -> None:
+    """This layer doubles its input in training, which an exported network doesn't know."""
+    import keras
+
+    class DoublesInTraining(keras.layers.Layer):
+        def call(self, x: Any, training: bool = False) -> Any:
+            return 2 * x if training else x
+
+    prefix = model_of(DoublesInTraining())
+    chosen, said = choose(prefix, store)
+    assert chosen.identity.startswith("keras-")
+    assert len(said) == 1
+    assert "OpenVINO's answer differs from that of Keras by 50.0%" in said[0]
+    assert not list((store.folder / "prefixes").iterdir())
+    with pytest.raises(EngineError, match="use engine='keras'"):
+        choose(prefix, store, "openvino")

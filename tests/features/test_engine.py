@@ -11,7 +11,7 @@ import pytest
 
 from headstart.catalog import get_base
 from headstart.features.boundary import prefix
-from headstart.features.engine import Engine, KerasEngine
+from headstart.features.engine import Engine, KerasEngine, LazyEngine
 from headstart.features.openvino import OpenVINOEngine, convert
 
 MakeEngine = Callable[[Any, Path], Engine[Any]]
@@ -20,6 +20,7 @@ MakeEngine = Callable[[Any, Path], Engine[Any]]
 ENGINES: dict[str, MakeEngine] = {
     "keras": lambda model, network: KerasEngine(model, batch_size=4),
     "openvino": lambda model, network: OpenVINOEngine(network, "f32"),
+    "lazy": lambda model, network: LazyEngine(KerasEngine(model).identity, lambda: KerasEngine(model, batch_size=4)),
     "openvino with one request": lambda model, network: OpenVINOEngine(network, "f32", hint="latency"),
 }
 CLOSE = 1e-5
