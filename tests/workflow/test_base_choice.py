@@ -144,10 +144,17 @@ def test_weights_of_another_network_stop_the_run_and_leave_nothing(
     assert not out.exists()
 
 
+def test_a_folder_that_is_not_there_is_told_before_weights_are_looked_for(headstart: Command, tmp_path: Path) -> None:
+    finished = headstart("train", tmp_path / "absent", "--out", tmp_path / "run", "--base", "vgg16", "--offline")
+    assert finished.code == 2
+    assert "there is no folder" in finished.err
+
+
 def test_weights_that_are_not_here_are_told_before_anything_is_read(
-    headstart: Command, tmp_path: Path, cache_dir: Path
+    headstart: Command, tmp_path: Path, cache_dir: Path, make_images: Any
 ) -> None:
-    arguments = ["train", tmp_path / "absent", "--out", tmp_path / "run", "--cache", cache_dir, "--base", "vgg16"]
+    photos = make_images(tmp_path / "photos", {"cat": 3, "dog": 3})
+    arguments = ["train", photos, "--out", tmp_path / "run", "--cache", cache_dir, "--base", "vgg16"]
     finished = headstart(*arguments, "--offline")
     assert finished.code == 1
     assert finished.err == (

@@ -21,7 +21,7 @@ from headstart.features.arrays import ArrayFeatures
 from headstart.features.boundary import suffix
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View
-from headstart.learn.freeze import freeze_batch_norm
+from headstart.learn.freeze import freeze_batch_norm, freeze_below
 from headstart.learn.heads import attach_training_head, fold_training_head
 from headstart.learn.probe import Probe
 from headstart.learn.stored import Stored, batch_sizes, feature_batches
@@ -126,6 +126,7 @@ def finetune(
     """
     model = attach_training_head(base, probe, recipe.seed, recipe.detail, recipe.dropout)
     freeze_batch_norm(model)
+    freeze_below(model, recipe.cut)
     top = suffix(model, recipe.cut)
     start = top.get_weights()
     batches = _batches(recipe, features, train, top, classes=probe.bias.size)

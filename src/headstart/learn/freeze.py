@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headstart.errors import UsageError
+from headstart.features.boundary import prefix
 
 if TYPE_CHECKING:
     import keras
@@ -62,6 +63,17 @@ def freeze_batch_norm(model: keras.Model) -> None:
     for layer in model._flatten_layers():
         if is_batch_norm(layer):
             layer.trainable = False
+
+
+def freeze_below(model: keras.Model, cut: str) -> None:
+    """Leave only what lies above a cut of a model to be trained. Compile the model afterwards.
+
+    Args:
+        model: a functional model.
+        cut: one of its layers, which is frozen too.
+    """
+    for layer in prefix(model, cut).layers:
+        layer.trainable = False
 
 
 def is_batch_norm(layer: Any) -> bool:

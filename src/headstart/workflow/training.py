@@ -98,9 +98,9 @@ def train(
     if not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
     cache_folder = Path(cache) if cache else default_folder()
+    dataset = scan(Path(data))  # before anything is fetched
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
     chosen_base = choice.resolve(cache_folder, display)
-    dataset = scan(Path(data))
     with Store(cache_folder) as store:
         session = Session(BaseFeatures(chosen_base, store), store, seed, Stopwatch(display))
         pooled = _prepare(session, dataset, precision)
