@@ -11,6 +11,8 @@ import pytest
 
 import headstart as hs
 
+pytestmark = pytest.mark.backends
+
 SAMPLES = 32
 
 

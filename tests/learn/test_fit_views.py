@@ -12,7 +12,10 @@ import headstart as hs
 from headstart.errors import HeadstartWarning, UsageError
 
 # `pytest.warns` raises warnings that it wasn't told of once more, in its own name: the project's filter misses them.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+pytestmark = [
+    pytest.mark.backends,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
+]
 
 SIZE, SAMPLES = 6, 12
 

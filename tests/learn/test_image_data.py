@@ -12,6 +12,8 @@ from headstart.catalog.untrained import BASE
 from headstart.errors import DataError, HeadstartWarning, UnknownNameError, UsageError
 from headstart.learn.image_data import ImageData
 
+pytestmark = pytest.mark.backends
+
 
 @pytest.fixture
 def photos(make_images: Callable[..., Path], tmp_path: Path) -> Path:
