@@ -192,7 +192,6 @@ def test_nan_stops_training(cache_dir: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_tensorboard_gets_its_events(cache_dir: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
     import keras
 
     fit(make_model(), cache_dir, callbacks=[keras.callbacks.TensorBoard(tmp_path, histogram_freq=1)])
