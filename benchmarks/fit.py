@@ -12,15 +12,15 @@ includes dividing and converting the network. Compiling the training step is par
 An epoch of `model.fit` takes as long as any other, except for the first, which compiles. So, unless asked for the whole
 of it, a first epoch and a few more are measured and scaled; the result says how many. `hs.fit` always runs to its end.
 
-Expect `hs.fit` to be this much faster than `model.fit`, on two cores with AVX2 and without bf16. The recorded figures
-are of single turns on a machine in use, so only `unfrozen` has a spread; what isn't recorded is an aim:
+Expect `hs.fit` to be this much faster than `model.fit`, on two cores with AVX2 and without bf16, turns differing by a
+third on a busy machine:
 
-    vgg16           the script in examples, frozen, 10 epochs    6 times; full store and another head: 47 times
-    mobilenetv2     frozen, 10 epochs, pooled, one dense layer   19 times; 90 times
-    efficientnetb0  the same, its stochastic depth switched off  10 times or more (an aim)
-    views           MobileNetV2, augmented, 8 views, 30 epochs   12 times
-    top             MobileNetV2 from block 16 on, 10 epochs      4 times or more (an aim)
-    unfrozen        nothing frozen: 3 % slower by the medians, with turns from 20 % faster to 70 % slower
+    vgg16           the script in examples, frozen, 10 epochs    10 to 18 times; full store and another head: 50 to 160
+    mobilenetv2     frozen, 10 epochs, pooled, one dense layer   18 to 30 times; 90 to 140
+    efficientnetb0  the same, its stochastic depth switched off  24 times; 170
+    views           MobileNetV2, augmented, 8 views, 30 epochs   9 to 12 times
+    top             MobileNetV2 from block 16 on, 10 epochs      6 times
+    unfrozen        nothing frozen: within 3 % by the medians, with turns from 18 % faster to 10 % slower
     additions       1 % more images: 1 % more features computed, in 3 (ResNet50) to 8 % (MobileNetV2) of the first time
 """
 
