@@ -15,8 +15,8 @@ of it, a first epoch and a few more are measured and scaled; the result says how
 Expect `hs.fit` to be this much faster than `model.fit`, on two cores with AVX2 and without bf16, turns differing by a
 third on a busy machine:
 
-    vgg16           the script in examples, frozen, 10 epochs    10 to 18 times; full store and another head: 50 to 160
-    mobilenetv2     frozen, 10 epochs, pooled, one dense layer   18 to 30 times; 90 to 140
+    vgg16           the script in examples, frozen, 10 epochs    17 times; full store and another head: 156 times
+    mobilenetv2     frozen, 10 epochs, pooled, one dense layer   19 to 30 times; 90 to 138
     efficientnetb0  the same, its stochastic depth switched off  24 times; 170
     views           MobileNetV2, augmented, 8 views, 30 epochs   9 to 12 times
     top             MobileNetV2 from block 16 on, 10 epochs      6 times
