@@ -22,8 +22,8 @@ from headstart.features.boundary import suffix
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View
 from headstart.learn.freeze import freeze_batch_norm, freeze_below
-from headstart.learn.heads import attach_training_head, fold_training_head
-from headstart.learn.probe import Probe
+from headstart.learn.heads import attach_training_head, fold_training_head, pool
+from headstart.learn.probe import Probe, refit_probe
 from headstart.learn.stored import Stored, batch_sizes, feature_batches
 from headstart.learn.suffix_training import fit_suffix
 
@@ -101,6 +101,25 @@ class FineTuned:
     history: tuple[Epoch, ...]
     best_epoch: int
     interpolation: float
+
+
+def probe_on_views(base: keras.Model, recipe: Recipe, features: FeatureSet, probe: Probe, train: Labelled) -> Probe:
+    """The probe fitted again to every view that fine-tuning will see, which is a better place to start from.
+
+    The views' pooled features are computed from those at the cut, which takes a fraction of running the whole base.
+
+    Args:
+        base: a pretrained network without its top.
+        recipe: how it will be fine-tuned.
+        features: outputs of the cut, stored for the training images in all the recipe's views.
+        probe: fitted to the plain views.
+        train: the training images.
+    """
+    import keras
+
+    pooled = suffix(keras.Model(base.input, pool(base, recipe.detail)), recipe.cut)
+    vectors = np.concatenate([_predict(pooled, features, train, view) for view in recipe.views])
+    return refit_probe(probe, vectors, np.tile(train.labels, len(recipe.views)), len(recipe.views))
 
 
 def finetune(
@@ -228,10 +247,10 @@ def _watch(see: Callable[[int, float], None], advance: Callable[[int], None], re
     return Watch()
 
 
-def _predict(top: keras.Model, features: FeatureSet, part: Labelled) -> np.ndarray:
-    """Logits of a part's plain views, read from the store a batch at a time."""
-    logits = []
+def _predict(top: keras.Model, features: FeatureSet, part: Labelled, view: View = PLAIN) -> np.ndarray:
+    """What a suffix gives for one view of a part's images, read from the store a batch at a time."""
+    found = []
     for start in range(0, len(part.digests), PREDICT_BATCH):
-        pairs = [(digest, PLAIN) for digest in part.digests[start : start + PREDICT_BATCH]]
-        logits.append(np.asarray(top.predict_on_batch(features.load(pairs).astype(np.float32))))
-    return np.concatenate(logits)
+        pairs = [(digest, view) for digest in part.digests[start : start + PREDICT_BATCH]]
+        found.append(np.asarray(top.predict_on_batch(features.load(pairs).astype(np.float32))))
+    return np.concatenate(found)

@@ -8,7 +8,7 @@ result is an ordinary dense layer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,6 +76,20 @@ def fit_probe(
     weights, bias = regression.fit(strength)
     advance(1)
     return Probe(weights, bias, regression.mean, regression.deviation, strength, folds, losses)
+
+
+def refit_probe(probe: Probe, features: np.ndarray, labels: np.ndarray, views: int) -> Probe:
+    """The probe fitted again, to several views of each training image.
+
+    Args:
+        probe: was fitted to one view of each; its strength is kept, an image counting as much as before.
+        features: pooled, float32, shape (images × views, features).
+        labels: int, shape (images × views,).
+        views: of each image.
+    """
+    regression = _Regression(features, labels, probe.bias.size)
+    weights, bias = regression.fit(probe.strength / views)
+    return replace(probe, weights=weights, bias=bias, mean=regression.mean, deviation=regression.deviation)
 
 
 def most_fits(labels: np.ndarray) -> int:

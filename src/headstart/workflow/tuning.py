@@ -10,7 +10,7 @@ from headstart.features.boundary import Cut, find_cuts, multiplications, prefix,
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View, make_views
 from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation
-from headstart.learn.finetune import BATCH_SIZE, Recipe, finetune
+from headstart.learn.finetune import BATCH_SIZE, Recipe, finetune, probe_on_views
 from headstart.learn.probe import Probe
 from headstart.workflow.classifiers import FinetunedClassifier
 from headstart.workflow.images import Images
@@ -72,7 +72,8 @@ def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> 
     session.extract("features", "Features of views", images.paths("train"), features, recipe.views)
     session.extract("features", "Features to validate", images.paths("validation"), features)
     with session.watch.stage("finetune", "Fine-tuning", total=recipe.epochs * len(train.digests)) as advance:
-        result = finetune(session.features.model, recipe, features, probe, train, validation, advance)
+        start = probe_on_views(session.features.model, recipe, features, probe, train)
+        result = finetune(session.features.model, recipe, features, start, train, validation, advance)
     return FinetunedClassifier(recipe, result, images, session.features.base.spec)
 
 
