@@ -14,7 +14,7 @@ from headstart.evaluation.metrics import accuracy, log_loss
 from headstart.features.boundary import suffix
 from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN
 from headstart.learn import finetune as module
-from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune
+from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune, probe_on_views
 
 VIEWS = (PLAIN, UPSIDE_DOWN)
 
@@ -194,6 +194,24 @@ def test_every_view_of_the_recipe_is_trained_on(problem: Any) -> None:
     recipe = Recipe(problem.cut, (PLAIN, MIRRORED), epochs=1)
     with pytest.raises(StoreError, match="160 features are gone from the store"):
         finetune(BASE.build(), recipe, problem.features, problem.probe, problem.train, problem.validation)
+
+
+def test_the_probe_on_the_plain_view_alone_is_the_probe(problem: Any) -> None:
+    recipe = Recipe(problem.cut, (PLAIN,), epochs=1)
+    found = probe_on_views(BASE.build(), recipe, problem.features, problem.probe, problem.train)
+    np.testing.assert_allclose(found.mean, problem.probe.mean, rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(found.logits(problem.pooled), problem.probe.logits(problem.pooled), atol=0.02)
+
+
+def test_the_probe_on_several_views_has_seen_them_all(problem: Any) -> None:
+    base = BASE.build()
+    found = probe_on_views(base, Recipe(problem.cut, VIEWS, epochs=1), problem.features, problem.probe, problem.train)
+    maps = [problem.features.load([(digest, view) for digest in problem.train.digests]) for view in VIEWS]
+    top = suffix(base, problem.cut)
+    pooled = np.concatenate([np.asarray(top(some.astype(np.float32))).mean(axis=(1, 2)) for some in maps])
+    np.testing.assert_allclose(found.mean, pooled.mean(axis=0), rtol=1e-3, atol=1e-5)
+    assert (found.strength, found.folds) == (problem.probe.strength, problem.probe.folds)
+    assert np.abs(found.weights - problem.probe.weights).max() > 1e-3
 
 
 def test_labels_go_with_their_images(problem: Any) -> None:

@@ -15,6 +15,7 @@ from headstart.learn.probe import (
     fit_probe,
     folds_for,
     most_fits,
+    refit_probe,
 )
 
 Problem = tuple[np.ndarray, np.ndarray]
@@ -105,6 +106,21 @@ def test_a_clear_problem_goes_on_to_the_boldest_strength() -> None:
     probe = fit_probe(*problem(2, spread=0.3), classes=2, seed=0)
     assert list(probe.cross_validated) == list(STRENGTHS)
     assert probe.strength == STRENGTHS[-1]
+
+
+def test_fitting_again_to_the_same_views_changes_nothing() -> None:
+    x, labels = problem(3)
+    probe = fit_probe(x, labels, 3, seed=0)
+    twice = refit_probe(probe, np.concatenate([x, x]), np.tile(labels, 2), views=2)
+    np.testing.assert_allclose(twice.logits(x), probe.logits(x), atol=0.01)
+    assert (twice.strength, twice.folds, twice.cross_validated) == (probe.strength, probe.folds, probe.cross_validated)
+
+
+def test_fitting_again_takes_other_views_in() -> None:
+    x, labels = problem(2)
+    probe = fit_probe(x, labels, 2, seed=0)
+    moved = refit_probe(probe, np.concatenate([x, x + 3]), np.tile(labels, 2), views=2)
+    np.testing.assert_allclose(moved.mean, x.mean(axis=0) + 1.5, rtol=1e-4)
 
 
 def test_standardisation_is_folded_into_the_weights_exactly() -> None:

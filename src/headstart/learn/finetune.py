@@ -2,7 +2,7 @@
 
 The recipe is LP-FT (Kumar et al. 2022, arXiv:2202.10054): start from the probe's weights, so that the first steps
 don't tear up the features to make up for a random head. BatchNorm stays in inference mode, the learning rate warms up
-and decays, and the epoch with the smallest validation loss is what remains; epoch 0 is the probe itself. At last the
+and decays, and the epoch with the smallest validation loss is what remains; epoch 0 is where it starts. At last the
 weights are interpolated between the probe's and those of that epoch (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903),
 as far as validation finds best.
 """
