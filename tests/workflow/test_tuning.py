@@ -80,14 +80,15 @@ def test_the_metrics_of_fine_tuning_are_those_of_the_probe_and_more(tuned: Run) 
     assert tuned.metrics["seconds"]["finetune"] > 0
 
 
-def test_the_history_starts_near_the_probe_and_the_best_epoch_is_the_best(tuned: Run) -> None:
+def test_the_history_starts_from_the_probe_and_the_best_epoch_is_the_best(tuned: Run) -> None:
     found = tuned.metrics["finetune"]
     history = found["history"]
     assert [epoch["epoch"] for epoch in history] == list(range(len(history)))
     assert history[0]["loss"] is None
     assert all(epoch["loss"] > 0 for epoch in history[1:])
-    # From the probe fitted again to every view, which says nearly the same of the plain one.
-    assert history[0]["validation_accuracy"] == pytest.approx(tuned.metrics["probe"]["accuracy"], abs=0.05)
+    # Stored in half precision at the cut, so that an answer on the edge may tip.
+    assert history[0]["validation_accuracy"] == pytest.approx(tuned.metrics["probe"]["accuracy"], abs=0.02)
+    assert choice(tuned, "probe fitted to").startswith("they show the same class")
     losses = [epoch["validation_loss"] for epoch in history]
     assert found["best_epoch"] == int(np.argmin(losses)) > 0
     assert found["accuracy"] == pytest.approx(history[found["best_epoch"]]["validation_accuracy"])

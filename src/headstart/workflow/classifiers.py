@@ -78,11 +78,13 @@ class FinetunedClassifier(Classifier):
     Attributes:
         result: the training curve, and the best epoch.
         recipe: how it was fine-tuned.
+        start: the probe that it started from, which was fitted to all its views.
     """
 
-    def __init__(self, recipe: Recipe, result: FineTuned, images: Images, spec: ImageSpec) -> None:
+    def __init__(self, recipe: Recipe, start: Probe, result: FineTuned, images: Images, spec: ImageSpec) -> None:
         self._spec = spec
         self.recipe = recipe
+        self.start = start
         self.result = result
         self.candidate = Candidate.of(result.validation_logits, images.part("validation").labels)
 

@@ -107,6 +107,8 @@ def train(
         images = _audit_and_divide(session, dataset, pooled)
         probe = _fit_probe(session, images, pooled)
         tuned = tune(session, images, pooled, probe) if finetune else Untuned("fine-tuning was switched off")
+        if isinstance(tuned, FinetunedClassifier):
+            probe = tuned.start  # it has seen every view, and fine-tuning must beat it
         outcome = _decide(session, ProbeClassifier(session, images, pooled, probe), tuned)
         options = {"base": choice.name, "precision": precision, "seed": seed}
         command = _command(data, out, options, choice.options(), finetune=finetune)
