@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 BATCH_SIZE = 32
 WARM_UP_SHARE = 0.1
 PREDICT_BATCH = 64
+# Renderings that the probe is fitted again to, all in memory at once; with more, the plain views say enough.
+MOST_PROBED_VIEWS = 10_000
 # Shares of the way from the probe to the best epoch; ties go to the nearer one.
 INTERPOLATIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -117,6 +119,8 @@ def probe_on_views(base: keras.Model, recipe: Recipe, features: FeatureSet, prob
     """
     import keras
 
+    if len(train.digests) * len(recipe.views) > MOST_PROBED_VIEWS:
+        return probe
     pooled = suffix(keras.Model(base.input, pool(base, recipe.detail)), recipe.cut)
     vectors = np.concatenate([_predict(pooled, features, train, view) for view in recipe.views])
     return refit_probe(probe, vectors, np.tile(train.labels, len(recipe.views)), len(recipe.views))

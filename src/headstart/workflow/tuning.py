@@ -73,9 +73,9 @@ def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> 
     session.extract("features", "Features to validate", images.paths("validation"), features)
     with session.watch.stage("finetune", "Fine-tuning", total=recipe.epochs * len(train.digests)) as advance:
         start = probe_on_views(session.features.model, recipe, features, probe, train)
-        session.choose(
-            "probe fitted to", f"{len(views)} views", "they show the same class, so each is one more example"
-        )
+        if start is not probe:
+            reason = "they show the same class, so each is one more example"
+            session.choose("probe fitted to", f"{len(views)} views", reason)
         result = finetune(session.features.model, recipe, features, start, train, validation, advance)
     return FinetunedClassifier(recipe, start, result, images, session.features.base.spec)
 
