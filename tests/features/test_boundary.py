@@ -224,6 +224,18 @@ def test_multiplications_of_a_dense_layer_are_its_kernel() -> None:
     assert multiplications(model_of(lambda x: dense("d", 7)(x))) == 4 * 7
 
 
+def test_multiplications_of_a_separable_convolution_are_those_of_both_its_steps() -> None:
+    from keras import layers
+
+    model = image_model(lambda x: layers.SeparableConv2D(5, 3, padding="valid")(x))
+    assert multiplications(model) == (3 * 3 * 3 + 3 * 5) * 6 * 6
+
+
+def test_multiplications_of_a_nested_model_count() -> None:
+    inner = model_of(lambda x: dense("d", 7)(x))
+    assert multiplications(model_of(lambda x: dense("e", 2)(inner(x)))) == 4 * 7 + 7 * 2
+
+
 def test_layers_without_a_kernel_take_no_multiplications() -> None:
     from keras import layers
 

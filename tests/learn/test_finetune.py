@@ -214,6 +214,15 @@ def test_the_probe_on_several_views_has_seen_them_all(problem: Any) -> None:
     assert np.abs(found.weights - problem.probe.weights).max() > 1e-3
 
 
+def test_more_views_than_fit_in_memory_leave_the_probe_as_it_is(problem: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(problem.cut, VIEWS, epochs=1)
+    arguments = (BASE.build(), recipe, problem.features, problem.probe, problem.train)
+    monkeypatch.setattr(module, "MOST_PROBED_VIEWS", 319)
+    assert probe_on_views(*arguments) is problem.probe
+    monkeypatch.setattr(module, "MOST_PROBED_VIEWS", 320)
+    assert probe_on_views(*arguments) is not problem.probe
+
+
 def test_labels_go_with_their_images(problem: Any) -> None:
     """With every label exchanged, the network learns the opposite."""
     swapped = replace(problem.train, labels=1 - problem.train.labels)

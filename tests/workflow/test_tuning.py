@@ -9,7 +9,7 @@ from PIL import Image
 
 from headstart.images.spec import ImageSpec
 from headstart.run import Run
-from headstart.workflow import train
+from headstart.workflow import train, tuning
 
 SIZE = 32
 
@@ -139,3 +139,12 @@ def test_fine_tuning_can_be_switched_off(hard_photos: Path, warm_cache: Path, tm
 def test_few_images_are_not_fine_tuned_on(trained: Run) -> None:
     assert trained.metrics["finetune"] is None
     assert choice(trained, "classifier") == ("with 17 training images a class, fewer than 50, fine-tuning isn't tried")
+
+
+def test_what_would_take_far_too_long_is_not_tried(
+    hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "TOO_MANY_MULTIPLICATIONS", 1e6)
+    run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache)
+    assert run.manifest.chosen == "probe"
+    assert "so it isn't tried; a smaller base can be fine-tuned in less" in choice(run, "classifier")

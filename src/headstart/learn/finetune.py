@@ -45,9 +45,9 @@ class Recipe:
 
     Attributes:
         cut: the layer above which everything is trained; not above `detail`.
-        detail: the stage whose map is pooled beside the last one, as for the probe.
         views: renderings of each training image; each epoch draws one an image.
         epochs: passes over the training images.
+        detail: the stage whose map is pooled beside the last one, as for the probe.
         batch_size: images a step.
         learning_rate: of AdamW, at its peak.
         weight_decay: of AdamW.
@@ -152,13 +152,12 @@ def finetune(
     freeze_below(model, recipe.cut)
     top = suffix(model, recipe.cut)
     start = top.get_weights()
-    batches = _batches(recipe, features, train, top, classes=probe.bias.size)
+    sizes = batch_sizes(len(train.digests), recipe.batch_size)
+    batches = _batches(recipe, features, train, top, sizes, classes=probe.bias.size)
     _compile(model, recipe, steps=recipe.epochs * len(batches))
     best = _Best(top, validation)
     best.see(_predict(top, features, validation), epoch=0, loss=None)
-    watch = _watch(
-        lambda epoch, loss: best.see(_predict(top, features, validation), epoch, loss), advance, recipe, train
-    )
+    watch = _watch(lambda epoch, loss: best.see(_predict(top, features, validation), epoch, loss), advance, sizes)
     settings = {"x": batches, "epochs": recipe.epochs, "shuffle": False}
     fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
     share, logits = _interpolate(top, start, best.weights, lambda: _predict(top, features, validation), validation)
@@ -224,22 +223,19 @@ class _Best:
 
 
 def _batches(
-    recipe: Recipe, features: FeatureSet, train: Labelled, top: keras.Model, classes: int
+    recipe: Recipe, features: FeatureSet, train: Labelled, top: keras.Model, sizes: tuple[int, ...], classes: int
 ) -> keras.utils.PyDataset:
     """Epochs of each image once, in one of its views; order and views depend on seed and epoch only."""
     at_cut = ArrayFeatures(features.network, features.engine, features.store, tuple(top.inputs[0].shape)[1:])
     keys = tuple([features.key(digest, view) for digest in train.digests] for view in recipe.views)
-    sizes = batch_sizes(len(train.digests), recipe.batch_size)
     targets = np.eye(classes, dtype=np.float32)[train.labels]
     stored = Stored(at_cut, keys, targets, None, sizes, reordered=False, computed=0)
     return feature_batches(stored, True, sizes, recipe.seed)
 
 
-def _watch(see: Callable[[int, float], None], advance: Callable[[int], None], recipe: Recipe, train: Labelled) -> Any:
+def _watch(see: Callable[[int, float], None], advance: Callable[[int], None], sizes: tuple[int, ...]) -> Any:
     """A callback that reports progress, and each epoch's number, from 1 on, with its mean training loss."""
     import keras
-
-    sizes = batch_sizes(len(train.digests), recipe.batch_size)
 
     class Watch(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:

@@ -28,13 +28,16 @@ from headstart.learn.freeze import trainable_changed
 from headstart.learn.image_data import ImageData
 from headstart.learn.plain import fit_plainly
 from headstart.learn.renderings import LayerRenderer, Renderer, renderer_of
-from headstart.learn.samples import ArraySamples, Samples, Shuffle, Unstorable, samples_of
+from headstart.learn.samples import ArraySamples, Batch, Samples, Shuffle, Unstorable, samples_of
 from headstart.learn.stored import Stored, store_features, training_data
 from headstart.learn.suffix_training import fit_suffix
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
+# Inputs that a conversion and bf16 are tried on.
+SAMPLE = 8
 # Arguments of keras.Model.fit that count batches of the data as they are.
 _COUNTS_STEPS = ("steps_per_epoch", "validation_steps")
 # Methods by which a subclass may train otherwise than Keras does.
@@ -194,24 +197,28 @@ def _fit_stored(
         Unstorable: that isn't possible.
     """
     start = time.perf_counter()
-    _check(request)
+    sample = _check(request)
     renderer, boundary = _divide(request)
-    train, validation = _store_both(request, store, renderer, boundary)
+    features = _features(request, store, sample, renderer, boundary)
+    train, validation = _store_both(request, features, renderer)
     part = _frozen_part(boundary, [train, validation] if validation else [train], time.perf_counter() - start)
     settings = training | _training_arguments(request, train, training["initial_epoch"])
     if validation is not None:
         size = training.get("validation_batch_size") or request.batch_size
         settings["validation_data"] = _validation_argument(request, validation, size)
-    steps = (
-        -(-train.count // settings.get("batch_size", train.count)) if "batch_size" in settings else len(settings["x"])
-    )
-    history = fit_suffix(request.model, boundary.suffix, callbacks, settings, verbose, steps)
+    history = fit_suffix(request.model, boundary.suffix, callbacks, settings, verbose, _steps(settings))
     history.frozen_part = part
     return history
 
 
-def _check(request: _Request) -> None:
-    """Look at the first batch before anything takes long, and build a model that waits for its first input."""
+def _steps(settings: dict[str, Any]) -> int:
+    """Batches an epoch, whether of arrays or of a dataset."""
+    batch_size: int = settings.get("batch_size", 1)  # a dataset is counted in batches
+    return -(-len(settings["x"]) // batch_size)
+
+
+def _check(request: _Request) -> np.ndarray:
+    """The inputs of the first batch, looked at before anything takes long; a model that waits for them is built."""
     import keras
 
     for method in _METHODS:
@@ -225,13 +232,19 @@ def _check(request: _Request) -> None:
     if not request.model.built:
         request.model.build((None, *first.x.shape[1:]))
         _require_graph(request.model)
-    for samples in filter(None, (request.train, request.validation)):
-        for batch in islice(samples.batches(), 1):
-            check_inputs(request.model, batch.x)
-            targets = samples.y if isinstance(samples, ArraySamples) else batch.y
-            if targets is not None:
-                check_targets(request.model, targets)
+    _check_batch(request.model, request.train, first)
+    if request.validation is not None:
+        for batch in islice(request.validation.batches(), 1):
+            _check_batch(request.model, request.validation, batch)
     warn_of_harm(request.model, first.x)
+    return first.x
+
+
+def _check_batch(model: keras.Model, samples: Samples, batch: Batch) -> None:
+    check_inputs(model, batch.x)
+    targets = samples.y if isinstance(samples, ArraySamples) else batch.y
+    if targets is not None:
+        check_targets(model, targets)
 
 
 def _require_graph(model: keras.Model) -> None:
@@ -274,11 +287,8 @@ def _cost_of_views(request: _Request) -> str:
     )
 
 
-def _store_both(
-    request: _Request, store: Store, renderer: Renderer | None, boundary: Boundary
-) -> tuple[Stored, Stored | None]:
+def _store_both(request: _Request, features: ArrayFeatures, renderer: Renderer | None) -> tuple[Stored, Stored | None]:
     """The features of both parts."""
-    features = _features(request, store, renderer, boundary)
     has_views = renderer is not None or isinstance(request.train, ImageData)
     views = request.views if has_views else 0
     counts = [request.train.count, request.validation.count if request.validation else 0]
@@ -292,9 +302,11 @@ def _store_both(
     return train, validation
 
 
-def _features(request: _Request, store: Store, renderer: Renderer | None, boundary: Boundary) -> ArrayFeatures:
-    sample = next(request.train.batches()).x[:8]
-    inputs = sample if renderer is None else renderer.plain(sample)
+def _features(
+    request: _Request, store: Store, sample: np.ndarray, renderer: Renderer | None, boundary: Boundary
+) -> ArrayFeatures:
+    """What the frozen part's output is kept as, and the engine that computes it; tried on a few of the samples."""
+    inputs = sample[:SAMPLE] if renderer is None else renderer.plain(sample[:SAMPLE])
     prefix = _with_known_shape(boundary.prefix, inputs.shape[1:])
     network = fingerprint(prefix)
     engine = choose_engine(prefix, network, store, inputs.astype("float32"), request.engine, request.precision, _say)
@@ -358,4 +370,4 @@ def _validation_argument(request: _Request, stored: Stored, batch_size: int | No
 
 
 def _say(message: str) -> None:
-    warnings.warn(message, HeadstartWarning, stacklevel=7)
+    warnings.warn(message, HeadstartWarning, stacklevel=6)

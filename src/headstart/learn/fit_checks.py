@@ -10,6 +10,8 @@ import numpy as np
 
 from headstart.errors import DataError, HeadstartWarning, UsageError
 from headstart.features.boundary import graph_of, nodes_in_order
+from headstart.learn.own_base import scales_inside
+from headstart.learn.recompile import FINE_TUNING_RATE
 from headstart.learn.samples import Unstorable
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 # Adam's default rate is 1e-3; from here on it tears pretrained weights apart.
 HARMFUL_RATE = 5e-4
-ADVISED_RATE = 1e-5
 _ADAPTIVE = ("adam", "adamw", "nadam", "adamax", "rmsprop", "lion")
 
 # What the networks of Keras Applications and the bundled bases expect at their input, by the beginning of their names;
@@ -154,7 +155,7 @@ def _harmful_rate(model: keras.Model) -> str | None:
         return None
     return (
         f"{len(thawed)} layers that were frozen are trained now at {kind}'s rate of {rate:g}, which destroys what they "
-        f"were pretrained for; compile again with learning_rate={ADVISED_RATE:g}"
+        f"were pretrained for; compile again with learning_rate={FINE_TUNING_RATE:g}"
     )
 
 
@@ -168,7 +169,7 @@ def _wrong_inputs(model: keras.Model, inputs: np.ndarray) -> str | None:
     for node in nodes_in_order(graph):
         nested = graph_of(node.operation)
         expected = expected_inputs(node.operation.name) if nested is not None else None
-        if expected is None or (expected == "inside" and not _rescales(nested)):
+        if expected is None or (expected == "inside" and not scales_inside(nested)):
             continue
         given = node.input_tensors[0]
         seen = inputs if given is graph.inputs[0] else np.asarray(keras.Model(graph.inputs[0], given)(inputs))
@@ -178,13 +179,6 @@ def _wrong_inputs(model: keras.Model, inputs: np.ndarray) -> str | None:
                 f"its ImageNet weights expect {_ADVICE[expected]}"
             )
     return None
-
-
-def _rescales(graph: Any) -> bool:
-    import keras
-
-    kinds = keras.layers.Rescaling | keras.layers.Normalization
-    return any(isinstance(node.operation, kinds) for node in nodes_in_order(graph))
 
 
 def expected_inputs(name: str) -> str | None:

@@ -17,11 +17,11 @@ from headstart.features.arrays import ArrayFeatures
 from headstart.features.extract import FeatureSet, extract, render_all
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN, PRESETS, Preset, make_views
-from headstart.learn.samples import Batch, Samples, Shuffle
+from headstart.learn.samples import Batch, FixedSamples
 
 
 @dataclass(frozen=True)
-class ImageData(Samples):
+class ImageData(FixedSamples):
     """Labelled image files.
 
     Attributes:
@@ -56,13 +56,6 @@ class ImageData(Samples):
     @property
     def count(self) -> int:
         return len(self.paths)
-
-    @property
-    def may_change(self) -> bool:
-        return False
-
-    def shuffle(self, asked: Shuffle, *, reordered: bool) -> Shuffle:
-        return asked
 
     def find_features(
         self, features: ArrayFeatures, views: int, advance: Callable[[int], None]

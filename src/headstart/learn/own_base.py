@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +14,7 @@ from headstart.catalog.base import Arrays, Base, WeightSource
 from headstart.catalog.families import SCALINGS
 from headstart.errors import UnknownNameError, UsageError, WeightsError
 from headstart.features.boundary import Cut, find_cuts, prefix
+from headstart.features.fingerprint import fingerprint
 from headstart.images.spec import ImageSpec
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def base(model: keras.Model, spec: ImageSpec | str | None = None, name: str | No
         reference="a Keras model of one's own",
         revision=1,
         architecture=_Sized(architecture, (spec.height, spec.width)),
-        weights=ModelWeights(arrays, _digest(body, arrays)),
+        weights=ModelWeights(arrays, fingerprint(body)),
         smallest=1,
     )
 
@@ -136,7 +135,7 @@ def scales_inside(model: keras.Model) -> bool:
 
 @dataclass(frozen=True)
 class ModelWeights(WeightSource):
-    """The weights that a model held when it was made a base, and a hash over them and the model."""
+    """The weights that a model held when it was made a base, and the fingerprint of the model with them."""
 
     arrays: Arrays
     digest: str
@@ -197,8 +196,6 @@ def _graph_of(model: Any) -> keras.Model:
 
     if not isinstance(model, keras.Model):
         raise UsageError(f"a base is made from a Keras model; this is a {type(model).__name__}", "build one with Keras")
-    if isinstance(model, keras.Sequential) and model.built:
-        model = keras.Model(model.inputs, model.outputs, name=model.name)
     shape = tuple(model.inputs[0].shape) if getattr(model, "inputs", None) else ()
     if len(shape) != 4 or shape[-1] != 3:
         raise UsageError(
@@ -235,16 +232,3 @@ def _free_name(name: str | None, model: keras.Model) -> str:
     except UnknownNameError:
         return chosen
     return f"own-{chosen}"
-
-
-def _digest(model: keras.Model, arrays: Arrays) -> str:
-    """A hash over the graph, the layers' settings and the weights."""
-    found = hashlib.sha256()
-    for layer in model.layers:
-        parents = [parent.operation.name for node in layer._inbound_nodes for parent in node.parent_nodes]
-        described = [type(layer).__name__, layer.name, parents, layer.get_config()]
-        found.update(json.dumps(described, default=lambda thing: type(thing).__name__).encode())
-    for path, array in arrays.items():
-        found.update(path.encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()

@@ -64,8 +64,19 @@ class Samples(ABC):
         return reordered
 
 
+class FixedSamples(Samples):
+    """Samples that are the same, in the same order, whenever they are read: Keras shuffles them as it is asked to."""
+
+    @property
+    def may_change(self) -> bool:
+        return False
+
+    def shuffle(self, asked: Shuffle, *, reordered: bool) -> Shuffle:
+        return asked
+
+
 @dataclass(frozen=True)
-class ArraySamples(Samples):
+class ArraySamples(FixedSamples):
     """NumPy arrays, or what NumPy makes arrays of."""
 
     x: np.ndarray
@@ -80,13 +91,6 @@ class ArraySamples(Samples):
     @property
     def count(self) -> int:
         return len(self.x)
-
-    @property
-    def may_change(self) -> bool:
-        return False
-
-    def shuffle(self, asked: Shuffle, *, reordered: bool) -> Shuffle:
-        return asked
 
     def split(self, share: float) -> tuple[ArraySamples, ArraySamples]:
         """All but the last samples, and the last ones: a share of all, as Keras' validation_split takes them."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from headstart.errors import EngineError
-from headstart.features.boundary import Cut, find_cuts
+from headstart.features.boundary import Cut, find_cuts, graph_of
 
 if TYPE_CHECKING:
     import keras
@@ -108,11 +107,10 @@ def _ends_of_resolutions(model: keras.Model) -> list[Any]:
 
 def _maps(model: keras.Model) -> Iterator[tuple[Any, tuple[int, int]]]:
     """Each cut that gives a map, as its layer, with the map's height and width; nested models are looked into."""
-    graph = getattr(model, "_functional", None) or model  # a Sequential keeps its graph in a model of its own
-    try:
-        cuts = find_cuts(graph)
-    except EngineError:
+    graph = graph_of(model)
+    if graph is None:
         return
+    cuts = find_cuts(graph)
     shapes = _shapes(graph, cuts)
     for cut in cuts:
         layer = graph.get_layer(cut.layer)

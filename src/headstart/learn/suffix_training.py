@@ -55,6 +55,24 @@ def fit_suffix(
 
 def _trainer(model: keras.Model, suffix: keras.Model) -> Any:
     """The suffix as a model that trains with what the whole model was compiled with."""
+    trainer = _trainer_class(model)(suffix.inputs[0], suffix.outputs[0], name=model.name)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    trainer.compile(
+        optimizer=model.optimizer,
+        run_eagerly=model.run_eagerly,
+        steps_per_execution=model.steps_per_execution,
+        jit_compile=model.jit_compile,
+        auto_scale_loss=False,  # the optimizer is scaled already where the model's is
+    )
+    trainer.loss = model.loss
+    for name in ("_compile_loss", "_compile_metrics", "_loss_tracker"):
+        setattr(trainer, name, getattr(model, name))
+    return trainer
+
+
+def _trainer_class(model: keras.Model) -> Any:
+    """Models that share with the whole model what callbacks and the optimizer see of it."""
     import keras
 
     class Trainer(keras.Model):
@@ -87,20 +105,7 @@ def _trainer(model: keras.Model, suffix: keras.Model) -> Any:
             """Likewise: Keras on TensorFlow asks for these."""
             return list(model.trainable_weights)
 
-    trainer = Trainer(suffix.inputs[0], suffix.outputs[0], name=model.name)
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
-    trainer.compile(
-        optimizer=model.optimizer,
-        run_eagerly=model.run_eagerly,
-        steps_per_execution=model.steps_per_execution,
-        jit_compile=model.jit_compile,
-        auto_scale_loss=False,  # the optimizer is scaled already where the model's is
-    )
-    trainer.loss = model.loss
-    for name in ("_compile_loss", "_compile_metrics", "_loss_tracker"):
-        setattr(trainer, name, getattr(model, name))
-    return trainer
+    return Trainer
 
 
 @contextmanager
