@@ -51,6 +51,17 @@ def test_a_model_that_is_not_compiled(cache_dir: Path) -> None:
     refused(UsageError, r"'toy' isn't compiled; call model\.compile", cache_dir, *data(), model=make_model(loss=None))
 
 
+def test_a_layer_that_was_unfrozen_after_compiling(cache_dir: Path) -> None:
+    model = make_model()
+    hs.fit(model, *data(), store=cache_dir, engine="keras", verbose=0)
+    model.get_layer("low").trainable = True
+    message = r"`trainable` was changed after the model 'toy' was compiled.*\(low\); compile it again"
+    refused(UsageError, message, cache_dir, *data(), model=model)
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    with pytest.warns(HeadstartWarning, match="low is trained"):
+        hs.fit(model, *data(), store=cache_dir, verbose=0)
+
+
 @pytest.mark.parametrize("model", ["model.keras", 3, object()], ids=["str", "int", "object"])
 def test_what_is_no_model(model: Any, cache_dir: Path) -> None:
     message = f"model is {type(model).__name__}, not a keras.Model; give the compiled model first"

@@ -148,3 +148,12 @@ def test_what_would_take_far_too_long_is_not_tried(
     run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache)
     assert run.manifest.chosen == "probe"
     assert "so it isn't tried; a smaller base can be fine-tuned in less" in choice(run, "classifier")
+
+
+def test_the_probe_that_fine_tuning_must_beat_has_seen_every_view(
+    tuned: Run, hard_photos: Path, warm_cache: Path, tmp_path: Path
+) -> None:
+    alone = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, finetune=False)
+    before, again = alone.metrics["probe"], tuned.metrics["probe"]
+    assert (again["strength"], again["n"]) == (before["strength"], before["n"])
+    assert again["log_loss"] != pytest.approx(before["log_loss"], rel=1e-4)
