@@ -16,9 +16,9 @@ Expect `hs.fit` to be this much faster than `model.fit`, on two cores with AVX2 
 third on a busy machine:
 
     vgg16           the script in examples, frozen, 10 epochs    17 times; full store and another head: 156 times
-    mobilenetv2     frozen, 10 epochs, pooled, one dense layer   19 to 30 times; 90 to 138
+    mobilenetv2     frozen, 10 epochs, pooled, one dense layer   30 times; 138 times
     efficientnetb0  the same, its stochastic depth switched off  24 times; 170
-    views           MobileNetV2, augmented, 8 views, 30 epochs   9 to 12 times
+    views           MobileNetV2, augmented, 8 views, 30 epochs   9 times
     top             MobileNetV2 from block 16 on, 10 epochs      6 times
     unfrozen        nothing frozen: within 3 % by the medians, with turns from 18 % faster to 10 % slower
     additions       1 % more images: 1 % more features computed, in 3 (ResNet50) to 8 % (MobileNetV2) of the first time
