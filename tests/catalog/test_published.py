@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headstart.catalog import bases, get_base
+from headstart.catalog import base_called, bases, get_base
 from headstart.catalog.base import Base
 from headstart.catalog.keras_weights import PublishedWeights
 from headstart.catalog.layout import layout_of
@@ -186,3 +186,23 @@ def test_weights_of_both_layouts_load_into_a_published_network(tmp_path: Any, sa
         assert arrays.keys() == {weight.path for weight in model.weights}
         for weight in model.weights:
             np.testing.assert_array_equal(arrays[weight.path], np.asarray(weight))
+
+
+@pytest.mark.parametrize(
+    ("network", "base"),
+    [
+        ("mobilenetv2_1.00_224", "mobilenetv2"),
+        ("mobilenet_1.00_224", "mobilenet"),
+        ("MobileNetV3Large", "mobilenetv3-large"),
+        ("resnet50v2", "resnet50v2"),
+        ("inception_v3", "inceptionv3"),
+        ("nasnet_large", "nasnetlarge"),
+        ("efficientnet_lite0_classifier", "efficientnet-lite0"),
+        ("convnext_xlarge", "convnext-xlarge"),
+        ("my_own_network", None),
+        ("mobile", None),
+    ],
+)
+def test_a_base_is_known_by_the_name_of_its_network(network: str, base: str | None) -> None:
+    found = base_called(network)
+    assert (found and found.name) == base

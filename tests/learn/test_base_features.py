@@ -47,15 +47,16 @@ def test_pooled_features_are_averages_of_the_last_feature_map(features: BaseFeat
 
 
 def test_pooled_features_take_in_the_map_that_shows_details(cache_dir: Path, images: list[Path]) -> None:
-    base = replace(BASE, detail="stage1", features=BASE.features + 32)
+    base = replace(BASE, detail="stage1", features=BASE.features + 3 * 16)
     with Store(cache_dir) as store:
         found = stored(BaseFeatures(base, store).pooled("f32"), images)
     model = BASE.build()
     last = np.asarray(model(rendered(images), training=False))
     detail = np.asarray(prefix(model, "stage1")(rendered(images), training=False))
-    expected = np.concatenate([detail.mean(axis=(1, 2)), detail.max(axis=(1, 2)), last.mean(axis=(1, 2))], axis=1)
+    of_detail = [detail.mean(axis=(1, 2)), detail.max(axis=(1, 2)), detail.std(axis=(1, 2))]
+    expected = np.concatenate([*of_detail, last.mean(axis=(1, 2))], axis=1)
     assert found.shape == (6, base.features)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 
 def test_features_at_a_cut_are_the_outputs_of_its_prefix_in_half_precision(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headstart.evaluation.calibration import fit_temperature, softmax
-from headstart.evaluation.metrics import METRICS, log_loss
+from headstart.evaluation.metrics import METRICS, log_loss, log_losses
 from headstart.learn.decide import Candidate, decide
 
 IMAGES = 300
@@ -110,3 +110,25 @@ def test_the_same_seed_gives_the_same_decision() -> None:
     pairs = [decide(candidate(2.0), candidate(2.2, seed=1), "", seed=seed) for seed in (5, 5, 6)]
     assert pairs[0] == pairs[1]
     assert pairs[0] != pairs[2]
+
+
+def test_an_image_loses_what_it_loses_over_its_views() -> None:
+    plain, other = candidate(2.0), candidate(0.5, seed=1)
+    both = Candidate.of(plain.logits, LABELS, [other.logits])
+    of_other = log_losses(softmax(other.logits, plain.temperature), LABELS)
+    np.testing.assert_allclose(both.losses(), (plain.losses() + of_other) / 2)
+    assert both.accuracy() == pytest.approx((plain.accuracy() + other.accuracy()) / 2)
+    assert (both.temperature, both.scores()) == (plain.temperature, plain.scores())
+
+
+def test_views_show_a_gain_that_the_plain_one_is_too_few_for() -> None:
+    def seen(strength: float, first_seed: int) -> Candidate:
+        plain, *more = (candidate(strength, seed=first_seed + number).logits for number in range(8))
+        return Candidate.of(plain, LABELS, more)
+
+    probe, finetuned = seen(2.0, 0), seen(2.6, 100)
+    on_plain = [Candidate.of(found.logits, LABELS) for found in (probe, finetuned)]
+    assert decide(*on_plain, "", seed=0).chosen == "probe"
+    decision = decide(probe, finetuned, "", seed=0)
+    assert decision.chosen == "finetune"
+    assert decision.reason.startswith("on 300 validation images in 8 views each fine-tuning changes the log loss by -")

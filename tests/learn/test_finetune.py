@@ -14,7 +14,7 @@ from headstart.evaluation.metrics import accuracy, log_loss
 from headstart.features.boundary import suffix
 from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN
 from headstart.learn import finetune as module
-from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune, probe_on_views
+from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune
 
 VIEWS = (PLAIN, UPSIDE_DOWN)
 
@@ -97,7 +97,7 @@ def test_the_best_epoch_is_that_of_the_smallest_validation_loss(trained: Trained
 
 def test_the_result_is_at_least_as_good_as_the_best_epoch(trained: Trained, problem: Any) -> None:
     best = trained.result.history[trained.result.best_epoch]
-    found = log_loss(softmax(trained.result.validation_logits), problem.validation.labels)
+    found = log_loss(softmax(trained.result.validation_logits[0]), problem.validation.labels)
     assert found <= best.validation_loss + 1e-6
     assert trained.result.interpolation in INTERPOLATIONS
 
@@ -113,7 +113,7 @@ def test_weights_between_the_probe_and_the_best_epoch_are_tried(problem: Any, mo
     for path in half:
         np.testing.assert_allclose(half[path], (before[path] + full[path]) / 2, atol=1e-5)
     best = found[1.0].result
-    loss = log_loss(softmax(best.validation_logits), problem.validation.labels)
+    loss = log_loss(softmax(best.validation_logits[0]), problem.validation.labels)
     assert loss == pytest.approx(best.history[3].validation_loss, rel=1e-5)
 
 
@@ -122,20 +122,31 @@ def test_the_share_of_the_way_with_the_smallest_loss_is_taken(problem: Any, monk
     for shares in ((0.25,), (1.0,), (1.0, 0.25)):
         monkeypatch.setattr(module, "INTERPOLATIONS", shares)
         result = tune(problem, epochs=3).result
-        losses[shares] = log_loss(softmax(result.validation_logits), problem.validation.labels)
+        losses[shares] = log_loss(softmax(result.validation_logits[0]), problem.validation.labels)
     assert losses[1.0, 0.25] == pytest.approx(min(losses[0.25,], losses[1.0,]), rel=1e-5)
     assert losses[0.25,] != pytest.approx(losses[1.0,], rel=1e-3)
     assert result.interpolation == min((0.25, 1.0), key=lambda share: losses[share,])
-    np.testing.assert_allclose(from_images(result, problem), result.validation_logits, atol=0.02)
+    np.testing.assert_allclose(from_images(result, problem), result.validation_logits[0], atol=0.02)
 
 
 def test_the_model_from_images_gives_the_logits_that_were_reported(trained: Trained, problem: Any) -> None:
-    assert trained.result.validation_logits.shape == (80, 2)
+    assert trained.result.validation_logits.shape == trained.result.start_logits.shape == (2, 80, 2)
     # The features that validation read are rounded to half precision, the model's own are not.
-    np.testing.assert_allclose(from_images(trained.result, problem), trained.result.validation_logits, atol=0.02)
+    np.testing.assert_allclose(from_images(trained.result, problem), trained.result.validation_logits[0], atol=0.02)
     top = suffix(trained.result.model, problem.cut)
-    stored = problem.features.load([(digest, PLAIN) for digest in problem.validation.digests]).astype(np.float32)
-    np.testing.assert_allclose(top(stored, training=False), trained.result.validation_logits, atol=1e-3)
+    for view, logits in zip(VIEWS, trained.result.validation_logits, strict=True):
+        stored = problem.features.load([(digest, view) for digest in problem.validation.digests]).astype(np.float32)
+        np.testing.assert_allclose(top(stored, training=False), logits, atol=1e-3)
+
+
+def test_the_probe_is_asked_of_every_view_as_well(trained: Trained, problem: Any) -> None:
+    top = suffix(BASE.build(), problem.cut)
+    for view, logits in zip(VIEWS, trained.result.start_logits, strict=True):
+        stored = problem.features.load([(digest, view) for digest in problem.validation.digests]).astype(np.float32)
+        pooled = np.asarray(top(stored, training=False)).mean(axis=(1, 2))
+        np.testing.assert_allclose(logits, problem.probe.logits(pooled), atol=1e-5)
+    plain, upside_down = trained.result.start_logits
+    assert np.abs(upside_down - plain).max() > 1e-3
 
 
 def test_training_that_only_does_harm_leaves_the_probe(spoilt: Trained, problem: Any) -> None:
@@ -191,36 +202,12 @@ def test_fewer_images_than_a_batch_make_one_batch(problem: Any) -> None:
 
 def test_every_view_of_the_recipe_is_trained_on(problem: Any) -> None:
     """A view whose features aren't in the store can't be."""
-    recipe = Recipe(problem.cut, (PLAIN, MIRRORED), epochs=1)
+    features, recipe = problem.features, Recipe(problem.cut, (PLAIN, MIRRORED), epochs=1)
+    for digest in problem.validation.digests:
+        features.store.put(features.key(digest, MIRRORED), features.load([(digest, PLAIN)])[0])
+    features.store.flush()
     with pytest.raises(StoreError, match="160 features are gone from the store"):
         finetune(BASE.build(), recipe, problem.features, problem.probe, problem.train, problem.validation)
-
-
-def test_the_probe_on_the_plain_view_alone_is_the_probe(problem: Any) -> None:
-    recipe = Recipe(problem.cut, (PLAIN,), epochs=1)
-    found = probe_on_views(BASE.build(), recipe, problem.features, problem.probe, problem.train)
-    np.testing.assert_allclose(found.mean, problem.probe.mean, rtol=1e-2, atol=1e-3)
-    np.testing.assert_allclose(found.logits(problem.pooled), problem.probe.logits(problem.pooled), atol=0.02)
-
-
-def test_the_probe_on_several_views_has_seen_them_all(problem: Any) -> None:
-    base = BASE.build()
-    found = probe_on_views(base, Recipe(problem.cut, VIEWS, epochs=1), problem.features, problem.probe, problem.train)
-    maps = [problem.features.load([(digest, view) for digest in problem.train.digests]) for view in VIEWS]
-    top = suffix(base, problem.cut)
-    pooled = np.concatenate([np.asarray(top(some.astype(np.float32))).mean(axis=(1, 2)) for some in maps])
-    np.testing.assert_allclose(found.mean, pooled.mean(axis=0), rtol=1e-3, atol=1e-5)
-    assert (found.strength, found.folds) == (problem.probe.strength, problem.probe.folds)
-    assert np.abs(found.weights - problem.probe.weights).max() > 1e-3
-
-
-def test_more_views_than_fit_in_memory_leave_the_probe_as_it_is(problem: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Recipe(problem.cut, VIEWS, epochs=1)
-    arguments = (BASE.build(), recipe, problem.features, problem.probe, problem.train)
-    monkeypatch.setattr(module, "MOST_PROBED_VIEWS", 319)
-    assert probe_on_views(*arguments) is problem.probe
-    monkeypatch.setattr(module, "MOST_PROBED_VIEWS", 320)
-    assert probe_on_views(*arguments) is not problem.probe
 
 
 def test_labels_go_with_their_images(problem: Any) -> None:

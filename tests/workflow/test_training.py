@@ -189,6 +189,20 @@ def test_the_training_images_labels_do_have_a_say(divided: Path, warm_cache: Pat
     assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
 
 
+def test_validation_images_are_learned_from_once_nothing_is_left_to_decide(
+    divided: Path, warm_cache: Path, tmp_path: Path
+) -> None:
+    honest = train_probe(divided, tmp_path / "honest", warm_cache)
+    (found,) = (choice for choice in honest.manifest.choices if choice.what == "probe fitted to")
+    assert found.value == "34 images"
+    mixed = Path(shutil.copytree(divided, tmp_path / "mixed"))
+    (mixed / "validation" / "cat" / "000.png").rename(mixed / "validation" / "dog" / "was-cat.png")
+    run = train_probe(mixed, tmp_path / "run", warm_cache)
+    kernels = [load_file(made.folder / "weights.safetensors")["logits/kernel"] for made in (honest, run)]
+    assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
+    assert run.metrics["probe"]["strength"] == honest.metrics["probe"]["strength"]
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_that_no_generator_takes_is_refused(photos: Path, warm_cache: Path, tmp_path: Path, seed: int) -> None:
     with pytest.raises(UsageError) as caught:

@@ -61,7 +61,8 @@ def test_fine_tuning_wins_where_it_helps(tuned: Run) -> None:
     assert metrics["finetune"]["accuracy"] >= metrics["probe"]["accuracy"]
     assert metrics["comparison"]["p_value"] < 0.05
     assert metrics["test"]["accuracy"] > 0.85
-    assert "validation images fine-tuning changes the log loss by -" in choice(tuned, "classifier")
+    assert "views each fine-tuning changes the log loss by -" in choice(tuned, "classifier")
+    assert all(choice.what != "probe fitted to" for choice in tuned.manifest.choices)
 
 
 def test_the_probe_stays_where_nothing_is_gained(easy_run: Run) -> None:
@@ -88,7 +89,6 @@ def test_the_history_starts_from_the_probe_and_the_best_epoch_is_the_best(tuned:
     assert all(epoch["loss"] > 0 for epoch in history[1:])
     # Stored in half precision at the cut, so that an answer on the edge may tip.
     assert history[0]["validation_accuracy"] == pytest.approx(tuned.metrics["probe"]["accuracy"], abs=0.02)
-    assert choice(tuned, "probe fitted to").startswith("they show the same class")
     losses = [epoch["validation_loss"] for epoch in history]
     assert found["best_epoch"] == int(np.argmin(losses)) > 0
     assert found["accuracy"] == pytest.approx(history[found["best_epoch"]]["validation_accuracy"])
@@ -150,10 +150,8 @@ def test_what_would_take_far_too_long_is_not_tried(
     assert "so it isn't tried; a smaller base can be fine-tuned in less" in choice(run, "classifier")
 
 
-def test_the_probe_that_fine_tuning_must_beat_has_seen_every_view(
+def test_fine_tuning_must_beat_the_probe_that_would_be_the_answer_without_it(
     tuned: Run, hard_photos: Path, warm_cache: Path, tmp_path: Path
 ) -> None:
     alone = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, finetune=False)
-    before, again = alone.metrics["probe"], tuned.metrics["probe"]
-    assert (again["strength"], again["n"]) == (before["strength"], before["n"])
-    assert again["log_loss"] != pytest.approx(before["log_loss"], rel=1e-4)
+    assert tuned.metrics["probe"] == alone.metrics["probe"]

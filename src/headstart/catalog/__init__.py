@@ -30,5 +30,11 @@ def get_base(name: str) -> Base:
     raise UnknownNameError("base", name, (base.name for base in bases()))
 
 
+def base_called(network: str) -> Base | None:
+    """The base whose network Keras calls so, such as "mobilenetv2_1.00_224": the longest name that it begins with."""
+    fitting = [base for base in bases() if _plain(network).startswith(_plain(base.name))]
+    return max(fitting, key=lambda base: len(base.name), default=None)
+
+
 def _plain(name: str) -> str:
     return name.lower().translate(str.maketrans("", "", "-_ "))

@@ -78,7 +78,7 @@ class Base:
         spec: how a file becomes its input.
         stages: the layers that end a stage, from the input to the output; each is a cut.
         detail: a stage below the last whose map is pooled as well, for what is small or simple; None to leave it out.
-        features: length of the pooled feature vector: the last map's channels, and twice those of `detail`.
+        features: length of the pooled feature vector: the last map's channels, and three times those of `detail`.
         parameters: of the network with its ImageNet top.
         imagenet_top1: published top-1 accuracy on ImageNet, 0 to 1; None for an untrained network.
         licence: of the weights, as an SPDX identifier.

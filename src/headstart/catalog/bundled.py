@@ -19,7 +19,7 @@ def _lite(number: int, *, width: float, depth: float, size: int, parameters: int
         spec=ImageSpec(size, size, interpolation="bicubic", offset=127.0, divisor=128.0),
         stages=stages,
         detail=stages[-2],
-        features=efficientnet_lite.HEAD_FILTERS + 2 * filters_below_head,
+        features=efficientnet_lite.HEAD_FILTERS + 3 * filters_below_head,
         parameters=parameters,
         imagenet_top1=top1,
         licence="Apache-2.0",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -59,7 +61,19 @@ def choose_engine(
         say(f"{error.problem}, so the frozen part runs in Keras, which is slower and just as right")
         return KerasEngine(prefix)
     chosen = choose_precision(path, sample)[0] if precision == "auto" else cast(Precision, precision)
-    return LazyEngine(identity_of(chosen), lambda: OpenVINOEngine(path, chosen))
+    return LazyEngine(identity_of(chosen), lambda: _opened(path, chosen, threading.get_ident()))
+
+
+@lru_cache(maxsize=1)
+def _opened(path: Path, precision: Precision, thread: int) -> OpenVINOEngine[bytes]:
+    """The engine used last stays open: for the few images that are new to a second call, opening it takes longest.
+
+    Args:
+        path: of the network; its folder is named by what it computes.
+        precision: of the arithmetic.
+        thread: that asks; two streams at once would mix up each other's outputs.
+    """
+    return OpenVINOEngine(path, precision)
 
 
 def _check(path: Path, prefix: keras.Model, sample: np.ndarray) -> None:

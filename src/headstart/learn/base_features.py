@@ -57,7 +57,7 @@ class BaseFeatures:
 
     @property
     def _pooled_name(self) -> str:
-        return f"pooled+{self.base.detail}" if self.base.detail else "pooled"
+        return f"pooled+{self.base.detail}:average,maximum,deviation" if self.base.detail else "pooled"
 
     def _identity(self, name: str) -> str:
         return f"{self.base.fingerprint}:{name}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from headstart.features.boundary import suffix
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View
 from headstart.learn.freeze import freeze_batch_norm, freeze_below
-from headstart.learn.heads import attach_training_head, fold_training_head, pool
-from headstart.learn.probe import Probe, refit_probe
+from headstart.learn.heads import attach_training_head, fold_training_head
+from headstart.learn.probe import Probe
 from headstart.learn.stored import Stored, batch_sizes, feature_batches
 from headstart.learn.suffix_training import fit_suffix
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 BATCH_SIZE = 32
 WARM_UP_SHARE = 0.1
 PREDICT_BATCH = 64
-# Renderings that the probe is fitted again to, all in memory at once; with more, the plain views say enough.
-MOST_PROBED_VIEWS = 10_000
 # Shares of the way from the probe to the best epoch; ties go to the nearer one.
 INTERPOLATIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -45,7 +44,7 @@ class Recipe:
 
     Attributes:
         cut: the layer above which everything is trained; not above `detail`.
-        views: renderings of each training image; each epoch draws one an image.
+        views: renderings of each image, the plain one among them; each epoch draws one a training image.
         epochs: passes over the training images.
         detail: the stage whose map is pooled beside the last one, as for the probe.
         batch_size: images a step.
@@ -92,38 +91,20 @@ class FineTuned:
 
     Attributes:
         model: from images to logits; it shares its layers with the base.
-        validation_logits: float32, shape (images, classes), of the model.
+        start_logits: of the validation images in each of the recipe's views before any step, float32, shape (views,
+            images, classes).
+        validation_logits: likewise, of the model.
         history: one entry an epoch, the probe's first.
         best_epoch: the one with the smallest validation loss.
         interpolation: how far the model has gone from the probe to that epoch, 0 to 1.
     """
 
     model: keras.Model
+    start_logits: np.ndarray
     validation_logits: np.ndarray
     history: tuple[Epoch, ...]
     best_epoch: int
     interpolation: float
-
-
-def probe_on_views(base: keras.Model, recipe: Recipe, features: FeatureSet, probe: Probe, train: Labelled) -> Probe:
-    """The probe fitted again to every view that fine-tuning will see, which is a better place to start from.
-
-    The views' pooled features are computed from those at the cut, which takes a fraction of running the whole base.
-
-    Args:
-        base: a pretrained network without its top.
-        recipe: how it will be fine-tuned.
-        features: outputs of the cut, stored for the training images in all the recipe's views.
-        probe: fitted to the plain views.
-        train: the training images.
-    """
-    import keras
-
-    if len(train.digests) * len(recipe.views) > MOST_PROBED_VIEWS:
-        return probe
-    pooled = suffix(keras.Model(base.input, pool(base, recipe.detail)), recipe.cut)
-    vectors = np.concatenate([_predict(pooled, features, train, view) for view in recipe.views])
-    return refit_probe(probe, vectors, np.tile(train.labels, len(recipe.views)), len(recipe.views))
 
 
 def finetune(
@@ -140,8 +121,7 @@ def finetune(
     Args:
         base: a pretrained network without its top.
         recipe: how.
-        features: outputs of the cut, stored for the training images in all the recipe's views and for the validation
-            images in the plain one.
+        features: outputs of the cut, stored for the training and the validation images in all the recipe's views.
         probe: the head to start from.
         train: what is learned from.
         validation: what the best epoch is chosen by.
@@ -155,14 +135,17 @@ def finetune(
     sizes = batch_sizes(len(train.digests), recipe.batch_size)
     batches = _batches(recipe, features, train, top, sizes, classes=probe.bias.size)
     _compile(model, recipe, steps=recipe.epochs * len(batches))
+    in_views = partial(_predict, top, features, validation)
+    start_logits = np.stack([in_views(view) for view in recipe.views])
     best = _Best(top, validation)
-    best.see(_predict(top, features, validation), epoch=0, loss=None)
-    watch = _watch(lambda epoch, loss: best.see(_predict(top, features, validation), epoch, loss), advance, sizes)
+    best.see(in_views(PLAIN), epoch=0, loss=None)
+    watch = _watch(lambda epoch, loss: best.see(in_views(PLAIN), epoch, loss), advance, sizes)
     settings = {"x": batches, "epochs": recipe.epochs, "shuffle": False}
     fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
-    share, logits = _interpolate(top, start, best.weights, lambda: _predict(top, features, validation), validation)
+    share = _interpolate(top, start, best.weights, lambda: in_views(PLAIN), validation)
+    logits = np.stack([in_views(view) for view in recipe.views])
     folded = fold_training_head(model, base, probe, recipe.detail)
-    return FineTuned(folded, logits, tuple(best.history), best.epoch, share)
+    return FineTuned(folded, start_logits, logits, tuple(best.history), best.epoch, share)
 
 
 def _interpolate(
@@ -171,19 +154,19 @@ def _interpolate(
     end: list[np.ndarray],
     predict: Callable[[], np.ndarray],
     validation: Labelled,
-) -> tuple[float, np.ndarray]:
+) -> float:
     """Leave the model where validation loss is smallest on the way from one set of weights to another.
 
     Returns:
-        The share of the way, and the validation logits there.
+        The share of the way.
     """
-    found: dict[float, np.ndarray] = {}
+    losses: dict[float, float] = {}
     for share in INTERPOLATIONS:
         top.set_weights(_between(start, end, share))
-        found[share] = predict()
-    chosen = min(found, key=lambda share: log_loss(softmax(found[share]), validation.labels))
+        losses[share] = log_loss(softmax(predict()), validation.labels)
+    chosen = min(losses, key=lambda share: losses[share])
     top.set_weights(_between(start, end, chosen))
-    return chosen, found[chosen]
+    return chosen
 
 
 def _between(start: list[np.ndarray], end: list[np.ndarray], share: float) -> list[np.ndarray]:
@@ -247,7 +230,7 @@ def _watch(see: Callable[[int, float], None], advance: Callable[[int], None], si
     return Watch()
 
 
-def _predict(top: keras.Model, features: FeatureSet, part: Labelled, view: View = PLAIN) -> np.ndarray:
+def _predict(top: keras.Model, features: FeatureSet, part: Labelled, view: View) -> np.ndarray:
     """What a suffix gives for one view of a part's images, read from the store a batch at a time."""
     found = []
     for start in range(0, len(part.digests), PREDICT_BATCH):

@@ -8,8 +8,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from headstart.catalog import base_called
 from headstart.errors import DataError, HeadstartWarning, UsageError
 from headstart.features.boundary import graph_of, nodes_in_order
+from headstart.images.spec import ImageSpec
 from headstart.learn.own_base import scales_inside
 from headstart.learn.recompile import FINE_TUNING_RATE
 from headstart.learn.samples import Unstorable
@@ -20,32 +22,8 @@ if TYPE_CHECKING:
 # Adam's default rate is 1e-3; from here on it tears pretrained weights apart.
 HARMFUL_RATE = 5e-4
 _ADAPTIVE = ("adam", "adamw", "nadam", "adamax", "rmsprop", "lion")
-
-# What the networks of Keras Applications and the bundled bases expect at their input, by the beginning of their names;
-# longer names first.
-_INPUTS = {
-    "resnet50v2": "tf",
-    "resnet101v2": "tf",
-    "resnet152v2": "tf",
-    "resnet": "caffe",
-    "vgg": "caffe",
-    "inception": "tf",
-    "xception": "tf",
-    "nasnet": "tf",
-    "densenet": "torch",
-    "mobilenetv3": "inside",
-    "mobilenet": "tf",
-    "efficientnet_lite": "lite",
-    "efficientnet": "inside",
-    "convnext": "inside",
-}
-_ADVICE = {
-    "caffe": "channels in the order BGR, with 103.939, 116.779 and 123.68 subtracted from pixels of 0 to 255",
-    "tf": "pixels divided by 127.5, less 1: values from -1 to 1",
-    "torch": "pixels divided by 255, less (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225)",
-    "lite": "pixels less 127, divided by 128: values from -1 to 1",
-    "inside": "pixels of 0 to 255, since the network rescales them itself",
-}
+# A batch this many times narrower than the range that a network expects was scaled otherwise; photographs fill more.
+NARROWEST = 60
 
 # Losses that take one-hot targets, as `_loss_name` gives them.
 _ONE_HOT = ("categoricalcrossentropy", "categoricalfocalcrossentropy", "categoricalhinge")
@@ -160,38 +138,45 @@ def _harmful_rate(model: keras.Model) -> str | None:
 
 
 def _wrong_inputs(model: keras.Model, inputs: np.ndarray) -> str | None:
-    """A base of Keras Applications whose input isn't scaled as its weights expect."""
+    """A base of the catalog, known by its network's name, whose input isn't scaled as its weights expect."""
     import keras
 
     graph = graph_of(model)
     if graph is None or inputs.ndim != 4:
         return None
     for node in nodes_in_order(graph):
-        nested = graph_of(node.operation)
-        expected = expected_inputs(node.operation.name) if nested is not None else None
-        if expected is None or (expected == "inside" and not scales_inside(nested)):
+        nested, base = graph_of(node.operation), base_called(node.operation.name)
+        if nested is None or base is None or (_takes_pixels(base.spec) and not scales_inside(nested)):
             continue
         given = node.input_tensors[0]
         seen = inputs if given is graph.inputs[0] else np.asarray(keras.Model(graph.inputs[0], given)(inputs))
-        if not _looks_right(expected, float(seen.min()), float(seen.max())):
+        if not _looks_right(base.spec, float(seen.min()), float(seen.max())):
             return (
                 f"{node.operation.name} gets values from {seen.min():.3g} to {seen.max():.3g}; "
-                f"its ImageNet weights expect {_ADVICE[expected]}"
+                f"its ImageNet weights expect {_advice(base.spec)}"
             )
     return None
 
 
-def expected_inputs(name: str) -> str | None:
-    """How a network of Keras Applications wants its input: "caffe", "tf", "torch", "lite" or "inside", or None."""
-    return next((mode for beginning, mode in _INPUTS.items() if name.lower().startswith(beginning)), None)
+def _takes_pixels(spec: ImageSpec) -> bool:
+    return (spec.offset, spec.divisor) == (0, 1)
 
 
-def _looks_right(expected: str, low: float, high: float) -> bool:
+def _advice(spec: ImageSpec) -> str:
+    if _takes_pixels(spec):
+        return "pixels of 0 to 255, since the network rescales them itself"
+    order = "channels in the order BGR, " if spec.channels == "bgr" else ""
+    scale = "" if spec.divisor == 1 else f", divided by {spec.divisor}"
+    return f"{order}pixels of 0 to 255 less {spec.offset}{scale}"
+
+
+def _looks_right(spec: ImageSpec, low: float, high: float) -> bool:
     """Whether a batch's range can be that of scaled photographs; a batch of one colour can't be judged."""
     if high - low < 1e-3:
         return True
-    if expected == "inside":
-        return high > 2 and low >= -1e-3
-    if expected == "caffe":
-        return low < -2
-    return low < -1e-3 and high <= 4
+    offset, divisor = np.asarray(spec.offset), np.asarray(spec.divisor)
+    lowest, highest = float(np.min(-offset / divisor)), float(np.max((255 - offset) / divisor))
+    width = highest - lowest
+    same_sign = (low < -1e-3) == (lowest < 0)
+    # Augmentation may go beyond what photographs have.
+    return same_sign and high - low > width / NARROWEST and high < highest + width / 2

@@ -19,6 +19,8 @@ STANDARDISE = "standardise"
 DROPOUT = "dropout"
 LOGITS = "logits"
 HIDDEN = 256
+# Added to a variance, whose root has no gradient at 0.
+SMALLEST_VARIANCE = 1e-6
 
 # Names a new layer: the name itself, or one like it that the base hasn't got.
 Namer = Callable[[str], str]
@@ -28,10 +30,11 @@ def pool(base: keras.Model, detail: str | None, named: Namer = str) -> Any:
     """The tensor of a base's pooled features, shape (batch, features).
 
     The average of the last map says what there is in an image. What is small or simple, a scratch or a texture, is
-    often clearer in the map below it, whose average and maximum come first where `detail` names it. Using features of
-    several depths follows Head2Toe (Evci et al. 2022, arXiv:2201.03529).
+    often clearer in the map below it, whose average, maximum and standard deviation come first where `detail` names it.
+    Using features of several depths follows Head2Toe (Evci et al. 2022, arXiv:2201.03529); pooling the deviation as
+    well is the statistics pooling of Snyder et al. (2018, x-vectors).
     """
-    from keras import layers
+    from keras import layers, ops
 
     average = layers.GlobalAveragePooling2D(name=named(POOL))(base.outputs[0])
     if detail is None:
@@ -40,6 +43,7 @@ def pool(base: keras.Model, detail: str | None, named: Namer = str) -> Any:
     parts = [
         layers.GlobalAveragePooling2D(name=f"{DETAIL}_average")(below),
         layers.GlobalMaxPooling2D(name=f"{DETAIL}_maximum")(below),
+        ops.sqrt(ops.var(below, axis=(1, 2)) + SMALLEST_VARIANCE),
     ]
     return layers.Concatenate(name=f"{POOL}_all")([*parts, average])
 

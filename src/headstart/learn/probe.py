@@ -78,17 +78,17 @@ def fit_probe(
     return Probe(weights, bias, regression.mean, regression.deviation, strength, folds, losses)
 
 
-def refit_probe(probe: Probe, features: np.ndarray, labels: np.ndarray, views: int) -> Probe:
-    """The probe fitted again, to several views of each training image.
+def refit_probe(probe: Probe, features: np.ndarray, labels: np.ndarray) -> Probe:
+    """The probe fitted to other images of the same classes, with the strength that it has.
 
     Args:
-        probe: was fitted to one view of each; its strength is kept, an image counting as much as before.
-        features: pooled, float32, shape (images × views, features).
-        labels: int, shape (images × views,).
-        views: of each image.
+        probe: says how strong the penalty is.
+        features: pooled, float32, shape (images, features).
+        labels: int, shape (images,), values in 0…classes − 1; every class occurs.
     """
     regression = _Regression(features, labels, probe.bias.size)
-    weights, bias = regression.fit(probe.strength / views)
+    del features  # the caller may have kept none either
+    weights, bias = regression.fit(probe.strength)
     return replace(probe, weights=weights, bias=bias, mean=regression.mean, deviation=regression.deviation)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from headstart.images.views import PLAIN
 from headstart.learn.decide import Candidate
 from headstart.learn.finetune import FineTuned, Labelled, Recipe
 from headstart.learn.heads import LOGITS
-from headstart.learn.probe import Probe
+from headstart.learn.probe import Probe, refit_probe
 from headstart.progress import Advance
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
@@ -46,14 +46,33 @@ class Classifier(ABC):
 
 
 class ProbeClassifier(Classifier):
-    """The frozen base with the probe as its head. None of its methods needs Keras."""
+    """The frozen base with the probe as its head. None of its methods needs Keras.
 
-    def __init__(self, session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> None:
+    Args:
+        session: the training run.
+        images: audited and divided.
+        pooled: what the probe was fitted on.
+        probe: the head.
+        more: its logits of further views of the validation images, shape (views, images, classes).
+    """
+
+    def __init__(
+        self, session: Session, images: Images, pooled: FeatureSet, probe: Probe, more: Sequence[np.ndarray] = ()
+    ) -> None:
         self._features = session.features
         self._pooled = pooled
         self._probe = probe
         validation = images.part("validation")
-        self.candidate = Candidate.of(self._logits(validation), validation.labels)
+        self.candidate = Candidate.of(self._logits(validation), validation.labels, more)
+
+    def refit(self, *parts: Labelled) -> None:
+        """Fit the probe to all these images together; what it said of the validation part, and its temperature, stay.
+
+        To be called when nothing is left to decide, so that the validation images can be learned from as well.
+        """
+        labels = np.concatenate([part.labels for part in parts])
+        digests = [digest for part in parts for digest in part.digests]
+        self._probe = refit_probe(self._probe, self._load(digests), labels)
 
     def write_network(self, path: Path) -> None:
         append_linear_head(self._features.pooled_network, self._probe.weights, self._probe.bias, path)
@@ -69,7 +88,10 @@ class ProbeClassifier(Classifier):
         return logits
 
     def _logits(self, part: Labelled) -> np.ndarray:
-        return self._probe.logits(self._pooled.load([(digest, PLAIN) for digest in part.digests]))
+        return self._probe.logits(self._load(part.digests))
+
+    def _load(self, digests: Sequence[str]) -> np.ndarray:
+        return self._pooled.load([(digest, PLAIN) for digest in digests])
 
 
 class FinetunedClassifier(Classifier):
@@ -78,15 +100,14 @@ class FinetunedClassifier(Classifier):
     Attributes:
         result: the training curve, and the best epoch.
         recipe: how it was fine-tuned.
-        start: the probe that it started from, which was fitted to all its views.
     """
 
-    def __init__(self, recipe: Recipe, start: Probe, result: FineTuned, images: Images, spec: ImageSpec) -> None:
+    def __init__(self, recipe: Recipe, result: FineTuned, images: Images, spec: ImageSpec) -> None:
         self._spec = spec
         self.recipe = recipe
-        self.start = start
         self.result = result
-        self.candidate = Candidate.of(result.validation_logits, images.part("validation").labels)
+        plain, *more = result.validation_logits
+        self.candidate = Candidate.of(plain, images.part("validation").labels, more)
 
     def write_network(self, path: Path) -> None:
         convert(self.result.model, path)

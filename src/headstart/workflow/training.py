@@ -107,9 +107,10 @@ def train(
         images = _audit_and_divide(session, dataset, pooled)
         probe = _fit_probe(session, images, pooled)
         tuned = tune(session, images, pooled, probe) if finetune else Untuned("fine-tuning was switched off")
-        if isinstance(tuned, FinetunedClassifier):
-            probe = tuned.start  # it has seen every view, and fine-tuning must beat it
-        outcome = _decide(session, ProbeClassifier(session, images, pooled, probe), tuned)
+        more = tuple(tuned.result.start_logits[1:]) if isinstance(tuned, FinetunedClassifier) else ()
+        outcome = _decide(session, ProbeClassifier(session, images, pooled, probe, more), tuned)
+        if outcome.chosen is outcome.probe:
+            _refit_probe(session, images, outcome.probe)
         options = {"base": choice.name, "precision": precision, "seed": seed}
         command = _command(data, out, options, choice.options(), finetune=finetune)
         with draft:
@@ -120,7 +121,7 @@ def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
     """The pooled features of the base, in the precision that was asked for or that proves sound."""
     base = session.features.base
     session.choose("base", base.name, f"{base.parameters / 1e6:.1f} M parameters, ImageNet top-1 {_top1(base)}")
-    below = f", and the average and maximum of {base.detail}, which shows what is small" if base.detail else ""
+    below = f", and average, maximum and deviation of {base.detail}, which shows what is small" if base.detail else ""
     if (base.spec.offset, base.spec.divisor) == (0, 1):
         session.choose("pixel scaling", "none", "the network scales its input itself")
     if base.resized:
@@ -175,6 +176,16 @@ def _decide(session: Session, probe: ProbeClassifier, tuned: FinetunedClassifier
         outcome = Outcome(probe, tuned, decide(probe.candidate, tuned.candidate, "", session.seed))
     session.choose("classifier", outcome.decision.chosen, outcome.decision.reason)
     return outcome
+
+
+def _refit_probe(session: Session, images: Images, probe: ProbeClassifier) -> None:
+    """Validation has nothing left to decide, so its images are learned from as well."""
+    parts = images.part("train"), images.part("validation")
+    with session.watch.stage("probe", "Fitting the probe to all but the test images", total=1, unit="fits") as advance:
+        probe.refit(*parts)
+        advance(1)
+    count = sum(len(part.digests) for part in parts)
+    session.choose("probe fitted to", f"{count:,} images", "training and validation, which has nothing left to decide")
 
 
 def _finish(session: Session, draft: RunDraft, images: Images, probe: Probe, outcome: Outcome, command: str) -> Run:

@@ -10,7 +10,7 @@ from headstart.features.boundary import Cut, find_cuts, multiplications, prefix,
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View, make_views
 from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation
-from headstart.learn.finetune import BATCH_SIZE, Recipe, finetune, probe_on_views
+from headstart.learn.finetune import BATCH_SIZE, Recipe, finetune
 from headstart.learn.probe import Probe
 from headstart.workflow.classifiers import FinetunedClassifier
 from headstart.workflow.images import Images
@@ -69,15 +69,11 @@ def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> 
     augmentation = _choose_augmentation(session, images, pooled, probe)
     views = _affordable_views(session, images, cut, augmentation)
     recipe = Recipe(cut.layer, views, _epochs(images), session.features.base.detail, seed=session.seed)
-    session.extract("features", "Features of views", images.paths("train"), features, recipe.views)
-    session.extract("features", "Features to validate", images.paths("validation"), features)
+    paths = images.paths("train") + images.paths("validation")
+    session.extract("features", "Features of views", paths, features, views)
     with session.watch.stage("finetune", "Fine-tuning", total=recipe.epochs * len(train.digests)) as advance:
-        start = probe_on_views(session.features.model, recipe, features, probe, train)
-        if start is not probe:
-            reason = "they show the same class, so each is one more example"
-            session.choose("probe fitted to", f"{len(views)} views", reason)
-        result = finetune(session.features.model, recipe, features, start, train, validation, advance)
-    return FinetunedClassifier(recipe, start, result, images, session.features.base.spec)
+        result = finetune(session.features.model, recipe, features, probe, train, validation, advance)
+    return FinetunedClassifier(recipe, result, images, session.features.base.spec)
 
 
 def _choose_cut(session: Session, images: Images) -> Cut | Untuned:
@@ -102,7 +98,12 @@ def _choose_cut(session: Session, images: Images) -> Cut | Untuned:
 
 def _effort_of_features(session: Session, images: Images, cut: str) -> float:
     """Multiplications of running the part below the cut on every view."""
-    return VIEWS * len(images.part("train").digests) * multiplications(prefix(session.features.model, cut))
+    return VIEWS * _with_views(images) * multiplications(prefix(session.features.model, cut))
+
+
+def _with_views(images: Images) -> int:
+    """How many images are looked at in several views: trained on, and decided by."""
+    return len(images.part("train").digests) + len(images.part("validation").digests)
 
 
 def _epochs(images: Images) -> int:
@@ -126,7 +127,7 @@ def _choose_augmentation(session: Session, images: Images, pooled: FeatureSet, p
 
 def _affordable_views(session: Session, images: Images, cut: Cut, augmentation: Augmentation) -> tuple[View, ...]:
     """As many views as the preset has, the recipe wants and the store has room for."""
-    one_view = len(images.part("train").digests) * cut.size * BYTES_A_NUMBER
+    one_view = _with_views(images) * cut.size * BYTES_A_NUMBER
     room = int(session.store.budget_bytes * SHARE_OF_STORE / max(one_view, 1))
     # An epoch draws one view an image, so more views than epochs would lie idle.
     views = make_views(augmentation.preset, max(1, min(VIEWS, room, _epochs(images))), session.seed)
