@@ -34,7 +34,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -44,10 +44,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from PIL import Image
 from recording import RESULTS, record, spread
 
 import headstart as hs
 from headstart.features.openvino import cpu_has_bf16
+from headstart.learn.image_data import ImageData
 
 SIZE = 224
 CLASSES = 10
@@ -177,23 +179,42 @@ def unfrozen(extent: Extent) -> dict[str, Any]:
 def additions(extent: Extent) -> dict[str, Any]:
     """1 % more images after a first run: what is computed, and what the feature stage takes."""
     x, y = images(1010)
-    return {
-        application.__name__: added(application, x, y, extent)
-        for application in (keras.applications.MobileNetV2, keras.applications.ResNet50)
-    }
+    small, large = frozen(keras.applications.MobileNetV2), frozen(keras.applications.ResNet50)
+    with tempfile.TemporaryDirectory(prefix="headstart-fit-images-") as folder:
+        files = write_files(Path(folder), 3030)
+        return {
+            "MobileNetV2_1000_in_arrays": added(small, lambda count: (x[:count], y[:count]), 1000, extent),
+            "ResNet50_1000_in_arrays": added(large, lambda count: (x[:count], y[:count]), 1000, extent),
+            "MobileNetV2_3000_in_files": added(small, lambda count: (first_files(files, count),), 3000, extent),
+        }
 
 
-def added(application: Callable[..., keras.Model], x: np.ndarray, y: np.ndarray, extent: Extent) -> dict[str, Any]:
-    """The feature stages of two runs, the second with ten images more."""
-    base, turns = frozen(application), []
+def added(base: keras.Model, data: Callable[[int], tuple[Any, ...]], count: int, extent: Extent) -> dict[str, Any]:
+    """The feature stages of two runs, the first with so many images and the second with a hundredth more."""
+    turns, counts = [], (count, count + count // 100)
     for _ in range(extent.repeats):
         with tempfile.TemporaryDirectory(prefix="headstart-fit-") as folder:
             fit = stored_in(folder)
-            first, second = (fit(pooled(base), x[:count], y[:count], epochs=1).frozen_part for count in (1000, 1010))
+            first, second = (fit(pooled(base), *data(some), epochs=1).frozen_part for some in counts)
         turns.append({"first_run": first.seconds, "second_run": second.seconds})
         turns[-1]["share_of_first_run"] = second.seconds / first.seconds
     figures = {side: spread([turn[side] for turn in turns]) for side in turns[0]}
     return figures | {"second_run_features": {"computed": second.computed, "reused": second.reused}}
+
+
+def write_files(folder: Path, count: int) -> ImageData:
+    """Noise as JPEGs, a folder a class."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        path = folder / str(number % CLASSES) / f"{number:04}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), np.uint8)).save(path)
+    return hs.image_data(folder, base="mobilenetv2")
+
+
+def first_files(data: ImageData, count: int) -> ImageData:
+    """The same data with fewer images."""
+    return replace(data, paths=data.paths[:count], labels=data.labels[:count])
 
 
 PARTS = {part.__name__: part for part in (vgg16, mobilenetv2, efficientnetb0, views, top, unfrozen, additions)}
