@@ -1,0 +1,50 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+BaseOption = Annotated[
+    str,
+    typer.Option("--base", metavar="NAME|FILE", help="The pretrained network to build on, or your own Keras model."),
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE|DIR|URL",
+        help="The base's weights, or where they are; else $HEADSTART_WEIGHTS, after Keras' own cache.",
+    ),
+]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Never fetch weights; so does HEADSTART_OFFLINE=1.")]
+ImageSizeOption = Annotated[
+    str | None,
+    typer.Option("--image-size", metavar="PIXELS|HxW", help="Of the base's input; else what it was trained with."),
+]
+ScalingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scaling", metavar="none|tf|torch|caffe", help="Of the pixels, for your own model that doesn't scale them."
+    ),
+]
+TrustOption = Annotated[
+    bool, typer.Option("--trust-model-file", help="Let your model file run its code: it is a program.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Another seed is another split of the images.")]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Where features are kept; else $HEADSTART_CACHE or the user's cache."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision", metavar="auto|f32|bf16", help="Of the frozen part; auto takes bf16 where CPU and images allow."
+    ),
+]
+FinetuneOption = Annotated[
+    bool, typer.Option("--finetune/--no-finetune", help="Whether to try fine-tuning after the probe.")
+]

@@ -1,0 +1,116 @@
+"""Commands that train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headstart.cli.options import (
+    BaseOption,
+    CacheOption,
+    FinetuneOption,
+    ImageSizeOption,
+    JsonOption,
+    OfflineOption,
+    PrecisionOption,
+    ScalingOption,
+    SeedOption,
+    TrustOption,
+    WeightsOption,
+)
+from headstart.cli.printing import print_json, print_table, shown_progress
+
+if TYPE_CHECKING:
+    from headstart.run import Run
+
+
+def train(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with one subfolder of images per class.")],
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder to make.")],
+    base: BaseOption = "efficientnet-lite0",
+    weights: WeightsOption = None,
+    offline: OfflineOption = False,
+    image_size: ImageSizeOption = None,
+    scaling: ScalingOption = None,
+    trust_model_file: TrustOption = False,
+    finetune: FinetuneOption = True,
+    precision: PrecisionOption = "auto",
+    seed: SeedOption = 0,
+    cache: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a folder of labelled images into a classifier with an honest account of how good it is.
+
+    DATA has one subfolder per class, or folders train, validation and test that do.
+
+    \b
+    headstart train photos/ --out run
+    """
+    from headstart.workflow import train as train_run
+    from headstart.workflow.base_choice import parse_image_size
+
+    with shown_progress() as display:
+        run = train_run(
+            data,
+            out,
+            base=base,
+            weights=weights,
+            offline=offline,
+            image_size=parse_image_size(image_size),
+            scaling=scaling,
+            trust_model_file=trust_model_file,
+            finetune=finetune,
+            precision=precision,
+            seed=seed,
+            cache=cache,
+            display=display,
+        )
+    _show_run(run, as_json=as_json)
+
+
+def demo(
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="RUN", help="The run folder to make; else the next runs/demo.")
+    ] = None,
+    seed: SeedOption = 0,
+    cache: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train on 2,624 real images of solar cells, to see what comes out.
+
+    \b
+    headstart demo
+    """
+    from headstart.demo import free_name, lay_out
+    from headstart.workflow import train as train_run
+
+    out = out or free_name(Path("runs/demo"))
+    data = out.parent / "solar-cells"
+    lay_out(data)
+    with shown_progress() as display:
+        run = train_run(data, out, seed=seed, cache=cache, display=display)
+    _show_run(run, as_json=as_json)
+
+
+def _show_run(run: Run, *, as_json: bool) -> None:
+    metrics = run.metrics
+    if as_json:
+        print_json({"run": str(run.folder), "report": str(run.report), **metrics})
+        return
+    test = metrics["test"]
+    low, high = test["accuracy_ci95"]
+    decision = next(choice for choice in run.manifest.choices if choice.what == "classifier")
+    seconds = {stage: spent for stage, spent in metrics["seconds"].items() if stage not in ("total", "decode")}
+    print_table(
+        ("", ""),
+        [
+            ("test accuracy", f"{test['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}, {test['n']:,} images)"),
+            ("chosen", f"{decision.value}: {decision.reason}"),
+            ("seconds", ", ".join(f"{stage} {spent:.1f}" for stage, spent in seconds.items())),
+            ("in all", f"{metrics['seconds']['total']:.1f} s"),
+            ("report", str(run.report)),
+            ("run", str(run.folder)),
+        ],
+    )
