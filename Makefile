@@ -25,7 +25,7 @@ test: .venv/.installed ## Run the whole test suite, in random order
 
 test-backends: .venv-backends/.installed ## Run the tests of hs.fit on TensorFlow, JAX and PyTorch
 	for backend in tensorflow jax torch; do \
-		KERAS_BACKEND=$$backend .venv-backends/bin/pytest -m backends || exit 1; \
+		KERAS_BACKEND=$$backend .venv-backends/bin/pytest -n 2 -m backends || exit 1; \
 	done
 
 check: .venv/.installed ## Check format, lint, types, import contracts and generated docs

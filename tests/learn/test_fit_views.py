@@ -125,8 +125,8 @@ def test_each_epoch_sees_other_renderings(cache_dir: Path) -> None:
     model = plain()
     model.optimizer.learning_rate = 0.0
     losses = fit(model, cache_dir, views=5, augment=shift, epochs=6, shuffle=False).history["loss"]
-    assert len(set(losses)) == 6
-    assert len(set(fit(model, cache_dir, views=1, augment=shift, epochs=4).history["loss"])) == 1
+    assert np.diff(sorted(losses)).min() > 1e-5
+    assert np.ptp(fit(model, cache_dir, views=1, augment=shift, epochs=4).history["loss"]) < 1e-5
 
 
 def test_one_rendering_is_what_training_on_it_gives(cache_dir: Path) -> None:

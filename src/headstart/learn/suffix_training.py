@@ -110,11 +110,16 @@ def _trainer_class(model: keras.Model) -> Any:
 
 @contextmanager
 def _state_in_step(model: keras.Model, trainer: Any) -> Iterator[None]:
-    """On JAX a model's variables lag behind during an epoch, until somebody asks: callbacks then ask the trainer."""
+    """On JAX a model's variables lag behind while it works, until somebody asks: then the trainer is asked as well."""
     if not hasattr(model, "jax_state_sync"):
         yield
         return
-    object.__setattr__(model, "jax_state_sync", trainer.jax_state_sync)
+
+    def sync() -> None:
+        trainer.jax_state_sync()
+        type(model).jax_state_sync(model)  # what a callback made the whole model do, such as predict
+
+    object.__setattr__(model, "jax_state_sync", sync)
     try:
         yield
     finally:
