@@ -3,9 +3,9 @@
     python benchmarks/memory.py
 
 Synthetic 256-pixel JPEGs, EfficientNet-Lite0, `headstart train` with everything that it does by default, in a process
-of its own whose largest resident set the operating system reports. Expect 1.2 to 1.4 GB, most of it TensorFlow, rising by
-some 5 kB an image for the pooled features that the probe is fitted to. Those at the cut are held in memory up to half a
-gigabyte, and read from the store beyond.
+of its own whose largest resident set the operating system reports. Expect 1.2 to 1.4 GB, most of it TensorFlow, rising
+by some 5 kB an image for the pooled features that the probe is fitted to. Those at the cut are held in memory up to
+half a gigabyte, and read from the store beyond.
 """
 
 from __future__ import annotations

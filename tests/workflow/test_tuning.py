@@ -97,6 +97,8 @@ def test_the_history_starts_from_the_probe_and_the_best_epoch_is_the_best(tuned:
 def test_cut_and_views_are_choices_with_reasons(tuned: Run) -> None:
     assert "multiplications" in choice(tuned, "fine-tuning from")
     assert "the probe is right for" in choice(tuned, "views")
+    assert choice(tuned, "epochs").startswith("about 600 steps of 32 images")
+    assert "measured" in choice(tuned, "learning rate")
 
 
 def test_a_fine_tuned_network_and_its_keras_model_agree(tuned: Run, hard_photos: Path) -> None:

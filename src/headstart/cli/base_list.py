@@ -54,6 +54,7 @@ def _as_dict(base: Base) -> dict[str, Any]:
         "imagenet_top1": base.imagenet_top1,
         "licence": base.licence,
         "reference": base.reference,
+        "stages": base.stages,
         "weights_here": base.weights.is_here(),
         "install": base.weights.install_command,
     }

@@ -48,3 +48,20 @@ PrecisionOption = Annotated[
 FinetuneOption = Annotated[
     bool, typer.Option("--finetune/--no-finetune", help="Whether to try fine-tuning after the probe.")
 ]
+StageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--finetune-from", metavar="STAGE", help="Train all above this stage; a name is in `headstart bases --json`."
+    ),
+]
+EpochsOption = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passes over the images.")]
+RateOption = Annotated[float | None, typer.Option("--lr", metavar="RATE", help="Learning rate at its peak.")]
+ViewsOption = Annotated[int | None, typer.Option("--views", metavar="N", help="Renderings of each image.")]
+AugmentOption = Annotated[
+    str,
+    typer.Option(
+        "--augment",
+        metavar="auto|none|crops|natural|flips|orientation-free",
+        help="What renderings show; auto takes what the probe is found to recognise. For text take crops.",
+    ),
+]

@@ -34,6 +34,7 @@ from headstart.workflow.images import Images
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.session import Session
 from headstart.workflow.tuning import Untuned, tune
+from headstart.workflow.tuning_choice import AUTO, TuningChoice
 
 # Images that bf16 is tried on before it is trusted, and that the finished network is checked on.
 SAMPLE = 8
@@ -54,6 +55,11 @@ def train(
     scaling: str | None = None,
     trust_model_file: bool = False,
     finetune: bool = True,
+    finetune_from: str | None = None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    views: int | None = None,
+    augment: str = AUTO,
     precision: str = "auto",
     seed: int = 0,
     cache: str | Path | None = None,
@@ -73,6 +79,13 @@ def train(
         scaling: how pixels are scaled for a model file, "none", "tf", "torch" or "caffe".
         trust_model_file: let a model file run its code on this machine.
         finetune: whether to try fine-tuning after the probe.
+        finetune_from: the stage above which everything is trained; this and the next four are decided from the images
+            where they are left out, and whoever gives one has fine-tuning tried in any case.
+        epochs: passes over the training images.
+        learning_rate: at its peak.
+        views: renderings of each image that are trained on.
+        augment: what they are made of, "none", "crops" (for text), "natural", "flips", "orientation-free", or "auto":
+            what the probe is found to recognise.
         precision: of the frozen part, "f32", "bf16", or "auto": bf16 where the CPU has it and the images allow it.
         seed: another seed is another split of the images.
         cache: where features are kept; by default $HEADSTART_CACHE or the user's cache folder.
@@ -82,7 +95,7 @@ def train(
         The run. Its folder is complete, or not there at all.
 
     Raises:
-        UsageError: the folder of images isn't there, `out` is, a name isn't known, or the seed is out of range.
+        UsageError: the folder of images isn't there, `out` is, a name isn't known, or a number is out of range.
         DataError: the images can't be learned from.
         WeightsError: the base's weights aren't here.
         StoreError: features can't be kept.
@@ -101,18 +114,20 @@ def train(
     dataset = scan(Path(data))  # before anything is fetched
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
     chosen_base = choice.resolve(cache_folder, display)
+    tuning = TuningChoice(finetune, finetune_from, epochs, learning_rate, views, augment)
+    tuning.check(chosen_base)
     with Store(cache_folder) as store:
         session = Session(BaseFeatures(chosen_base, store), store, seed, Stopwatch(display))
         pooled = _prepare(session, dataset, precision)
         images = _audit_and_divide(session, dataset, pooled)
         probe = _fit_probe(session, images, pooled)
-        tuned = tune(session, images, pooled, probe) if finetune else Untuned("fine-tuning was switched off")
+        tuned = tune(session, images, pooled, probe, tuning)
         more = tuple(tuned.result.start_logits[1:]) if isinstance(tuned, FinetunedClassifier) else ()
         outcome = _decide(session, ProbeClassifier(session, images, pooled, probe, more), tuned)
         if outcome.chosen is outcome.probe:
             _refit_probe(session, images, outcome.probe)
         options = {"base": choice.name, "precision": precision, "seed": seed}
-        command = _command(data, out, options, choice.options(), finetune=finetune)
+        command = _command(data, out, options, choice.options() + tuning.options(), finetune=finetune)
         with draft:
             return _finish(session, draft, images, probe, outcome, command)
 

@@ -15,10 +15,12 @@ from headstart.learn.probe import Probe
 from headstart.workflow.classifiers import FinetunedClassifier
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
+from headstart.workflow.tuning_choice import TuningChoice
 
 # With fewer training images a class than this, fine-tuning gains at most a point over the probe and often loses some.
 FEWEST_IMAGES_A_CLASS = 50
-# More views help less than they cost: each is another run of the prefix over all training images.
+# More views help less than they cost: each is another run of the prefix over all training images. An epoch draws one an
+# image, so that more views than epochs would lie idle.
 VIEWS = 4
 # Passes over the images follow from the number of steps: about 500 for a few hundred images a class (BiT-HyperRule,
 # Kolesnikov et al. 2020, arXiv:1912.11370), with bounds so that few images aren't learned by heart and many are seen.
@@ -35,6 +37,7 @@ MOST_MULTIPLICATIONS = 1.5e12
 TOO_MANY_MULTIPLICATIONS = 1e14
 # A minute on two cores; measured on small and large networks it is two to six.
 MULTIPLICATIONS_A_MINUTE = 4e12
+AS_ASKED = "as asked"
 
 
 @dataclass(frozen=True)
@@ -44,31 +47,38 @@ class Untuned:
     reason: str
 
 
-def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> FinetunedClassifier | Untuned:
-    """Fine-tune the top of the base, if there are images enough.
+def tune(
+    session: Session, images: Images, pooled: FeatureSet, probe: Probe, choice: TuningChoice
+) -> FinetunedClassifier | Untuned:
+    """Fine-tune the top of the base, if that is wanted and there are images enough, or if it is asked for.
 
     Args:
         session: the training run.
         images: audited and divided.
         pooled: what the probe was fitted on.
         probe: where fine-tuning starts from.
+        choice: what the user says about it.
     """
+    if not choice.wanted:
+        return Untuned("fine-tuning was switched off")
     train, validation = images.part("train"), images.part("validation")
     a_class = len(train.digests) / len(images.classes)
-    if a_class < FEWEST_IMAGES_A_CLASS:
+    if a_class < FEWEST_IMAGES_A_CLASS and not choice.is_asked_for:
         return Untuned(
             f"with {a_class:.0f} training images a class, fewer than {FEWEST_IMAGES_A_CLASS}, fine-tuning isn't tried"
         )
     if len(session.features.base.stages) < 2:
         return Untuned("the base has no cut below its last layer, so there is no top to fine-tune")
     with session.watch.stage("prepare", "Loading the base into Keras", total=None, unit="steps"):
-        cut = _choose_cut(session, images)
+        epochs = _choose_epochs(session, images, choice)
+        cut = _choose_cut(session, images, choice, epochs)
         if isinstance(cut, Untuned):
             return cut
         features = session.features.at(cut.layer, pooled.precision)
-    augmentation = _choose_augmentation(session, images, pooled, probe)
-    views = _affordable_views(session, images, cut, augmentation)
-    recipe = Recipe(cut.layer, views, _epochs(images), session.features.base.detail, seed=session.seed)
+    augmentation = _choose_augmentation(session, images, pooled, probe, choice)
+    views = _affordable_views(session, images, cut, augmentation, choice.views or min(VIEWS, epochs))
+    rate = _choose_learning_rate(session, choice)
+    recipe = Recipe(cut.layer, views, epochs, session.features.base.detail, learning_rate=rate, seed=session.seed)
     paths = images.paths("train") + images.paths("validation")
     session.extract("features", "Features of views", paths, features, views)
     with session.watch.stage("finetune", "Fine-tuning", total=recipe.epochs * len(train.digests)) as advance:
@@ -76,22 +86,45 @@ def tune(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> 
     return FinetunedClassifier(recipe, result, images, session.features.base.spec)
 
 
-def _choose_cut(session: Session, images: Images) -> Cut | Untuned:
+def _choose_epochs(session: Session, images: Images, choice: TuningChoice) -> int:
+    """About so many that there are as many steps as there should be."""
+    if choice.epochs is not None:
+        session.choose("epochs", choice.epochs, AS_ASKED)
+        return choice.epochs
+    a_step = len(images.part("train").digests) / BATCH_SIZE
+    epochs = min(max(math.ceil(STEPS / a_step), FEWEST_EPOCHS), MOST_EPOCHS)
+    bounds = f"at least {FEWEST_EPOCHS} and at most {MOST_EPOCHS} epochs"
+    session.choose("epochs", epochs, f"about {STEPS} steps of {BATCH_SIZE} images, and {bounds}")
+    return epochs
+
+
+def _choose_learning_rate(session: Session, choice: TuningChoice) -> float:
+    rate = Recipe.learning_rate if choice.learning_rate is None else choice.learning_rate
+    reason = "measured to do best where the head starts from the probe" if choice.learning_rate is None else AS_ASKED
+    session.choose("learning rate", f"{rate:g}", reason)
+    return rate
+
+
+def _choose_cut(session: Session, images: Images, choice: TuningChoice, epochs: int) -> Cut | Untuned:
     """The deepest stage whose training fits the effort; where none does, the shallowest, if that is bearable."""
     model = session.features.model
     cuts = {cut.layer: cut for cut in find_cuts(model)}
-    passes = _epochs(images) * len(images.part("train").digests)
+    if choice.stage is not None:
+        session.choose("fine-tuning from", f"above {choice.stage}", AS_ASKED)
+        return cuts[choice.stage]
+    passes = epochs * len(images.part("train").digests)
     stages = session.features.base.stages[:-1]
     effort = {stage: BACKWARD_TOO * passes * multiplications(suffix(model, stage)) for stage in stages}
     affordable = [stage for stage in stages if effort[stage] <= MOST_MULTIPLICATIONS]
     chosen = affordable[0] if affordable else stages[-1]
-    if (whole := effort[chosen] + _effort_of_features(session, images, chosen)) > TOO_MANY_MULTIPLICATIONS:
+    whole = effort[chosen] + _effort_of_features(session, images, chosen)
+    if whole > TOO_MANY_MULTIPLICATIONS and not choice.is_asked_for:
         minutes = whole / MULTIPLICATIONS_A_MINUTE
         return Untuned(
             f"fine-tuning {session.features.base.name} on these images would take some {minutes:.0f} minutes and more, "
             "so it isn't tried; a smaller base can be fine-tuned in less"
         )
-    cost = f"{_epochs(images)} epochs take {effort[chosen]:.1e} multiplications"
+    cost = f"{epochs} epochs take {effort[chosen]:.1e} multiplications"
     session.choose("fine-tuning from", f"above {chosen}", f"{cost}; from a stage deeper they would take more")
     return cuts[chosen]
 
@@ -106,13 +139,12 @@ def _with_views(images: Images) -> int:
     return len(images.part("train").digests) + len(images.part("validation").digests)
 
 
-def _epochs(images: Images) -> int:
-    epochs = math.ceil(STEPS * BATCH_SIZE / len(images.part("train").digests))
-    return min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS)
-
-
-def _choose_augmentation(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> Augmentation:
+def _choose_augmentation(
+    session: Session, images: Images, pooled: FeatureSet, probe: Probe, choice: TuningChoice
+) -> Augmentation:
     """Which views still show their class, asked of the probe on validation images."""
+    if choice.preset is not None:
+        return Augmentation(choice.preset, AS_ASKED)
     validation = images.part("validation")
     paths, digests = images.paths("validation")[:MOST_IMAGES], validation.digests[:MOST_IMAGES]
     labels = validation.labels[:MOST_IMAGES]
@@ -125,14 +157,15 @@ def _choose_augmentation(session: Session, images: Images, pooled: FeatureSet, p
     return choose_augmentation(accuracy_of(PLAIN), accuracy_of)
 
 
-def _affordable_views(session: Session, images: Images, cut: Cut, augmentation: Augmentation) -> tuple[View, ...]:
-    """As many views as the preset has, the recipe wants and the store has room for."""
+def _affordable_views(
+    session: Session, images: Images, cut: Cut, augmentation: Augmentation, wanted: int
+) -> tuple[View, ...]:
+    """As many views as are wanted, the preset has and the store has room for."""
     one_view = _with_views(images) * cut.size * BYTES_A_NUMBER
     room = int(session.store.budget_bytes * SHARE_OF_STORE / max(one_view, 1))
-    # An epoch draws one view an image, so more views than epochs would lie idle.
-    views = make_views(augmentation.preset, max(1, min(VIEWS, room, _epochs(images))), session.seed)
+    views = make_views(augmentation.preset, max(1, min(wanted, room)), session.seed)
     reason = augmentation.reason
-    if room < VIEWS:
-        reason += f"; the store has room for {max(room, 1)} of {VIEWS} views"
+    if room < wanted:
+        reason += f"; the store has room for {max(room, 1)} of {wanted} views"
     session.choose("views", f"{len(views)}, {augmentation.preset}", reason)
     return views

@@ -1,0 +1,72 @@
+"""What the user says about fine-tuning; whatever is left open is decided from the images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from headstart.catalog.base import Base
+from headstart.errors import UnknownNameError, UsageError
+from headstart.images.views import PRESETS, Preset
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class TuningChoice:
+    """What the user says about fine-tuning. None, and "auto", leave a thing to be decided.
+
+    Attributes:
+        wanted: whether it may be tried at all.
+        stage: the stage above which everything is trained.
+        epochs: passes over the training images.
+        learning_rate: at its peak.
+        views: renderings of each image.
+        augment: the preset that they come from.
+    """
+
+    wanted: bool = True
+    stage: str | None = None
+    epochs: int | None = None
+    learning_rate: float | None = None
+    views: int | None = None
+    augment: str = AUTO
+
+    def check(self, base: Base) -> None:
+        """Refuses what no training run can do.
+
+        Raises:
+            UsageError: a number is out of range, a name isn't known, or options don't go together.
+        """
+        if not self.wanted and self.options():
+            raise UsageError(f"{self.options()[0]} says how to fine-tune, and --no-finetune not to", "leave one out")
+        for name, number in (("--epochs", self.epochs), ("--views", self.views)):
+            if number is not None and number < 1:
+                raise UsageError(f"{name} is {number}", "give a whole number from 1 on")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise UsageError(f"--lr is {self.learning_rate:g}", "give a rate above 0, such as 2e-4")
+        if self.augment != AUTO and self.augment not in PRESETS:
+            raise UnknownNameError("augmentation", self.augment, (AUTO, *PRESETS))
+        if self.stage is not None and self.stage not in base.stages[:-1]:
+            raise UnknownNameError("stage to fine-tune from", self.stage, base.stages[:-1])
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether somebody who says so much must mean that fine-tuning be tried, whatever it promises and costs."""
+        return bool(self.options())
+
+    @property
+    def preset(self) -> Preset | None:
+        """The preset that was asked for; None to measure which will do."""
+        return next((preset for preset in PRESETS if preset == self.augment), None)
+
+    def options(self) -> list[str]:
+        """The options of the command line that say the same; those left out say nothing."""
+        values = {
+            "--finetune-from": self.stage,
+            "--epochs": self.epochs,
+            "--lr": self.learning_rate,
+            "--views": self.views,
+            "--augment": None if self.augment == AUTO else self.augment,
+        }
+        return [word for name, value in values.items() if value is not None for word in (name, str(value))]

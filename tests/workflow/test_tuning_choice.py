@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headstart.catalog.untrained import BASE
+from headstart.errors import UsageError
+from headstart.run import Run
+from headstart.workflow import train
+from headstart.workflow.tuning_choice import TuningChoice
+
+
+@pytest.fixture(scope="module")
+def asked(photos: Path, warm_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Everything said, for fewer images than fine-tuning would be tried with."""
+    return train(
+        photos,
+        tmp_path_factory.mktemp("asked") / "run",
+        base="untrained",
+        cache=warm_cache,
+        finetune_from="stage0",
+        epochs=2,
+        learning_rate=3e-3,
+        views=3,
+        augment="flips",
+    )
+
+
+def test_what_is_asked_for_is_done(asked: Run) -> None:
+    choices = {choice.what: choice for choice in asked.manifest.choices}
+    found = {what: choices[what].value for what in ("fine-tuning from", "epochs", "learning rate", "views")}
+    assert found == {"fine-tuning from": "above stage0", "epochs": "2", "learning rate": "0.003", "views": "3, flips"}
+    assert all(choices[what].reason == "as asked" for what in found)
+    tuned = asked.metrics["finetune"]
+    assert (tuned["cut"], tuned["views"], len(tuned["history"])) == ("stage0", 3, 3)
+
+
+def test_the_command_in_the_manifest_asks_for_the_same(asked: Run) -> None:
+    said = "--finetune-from stage0 --epochs 2 --lr 0.003 --views 3 --augment flips"
+    assert asked.manifest.command.endswith(said)
+
+
+@pytest.mark.parametrize("option", [{"epochs": 1}, {"views": 1}, {"augment": "none"}], ids=str)
+def test_whoever_says_how_has_it_tried(photos: Path, warm_cache: Path, tmp_path: Path, option: dict[str, Any]) -> None:
+    settings = {"epochs": 1} | option
+    run = train(photos, tmp_path / "run", base="untrained", cache=warm_cache, **settings)
+    assert run.metrics["finetune"] is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "--epochs is 0; give a whole number from 1 on"),
+        ({"views": -1}, "--views is -1; give a whole number from 1 on"),
+        ({"learning_rate": 0.0}, "--lr is 0; give a rate above 0, such as 2e-4"),
+        ({"learning_rate": float("nan")}, "--lr is nan; give a rate above 0"),
+        ({"learning_rate": float("inf")}, "--lr is inf; give a rate above 0"),
+        ({"augment": "flip"}, "there is no augmentation named 'flip'; did you mean 'flips'?"),
+        ({"stage": "stage9"}, "there is no stage to fine-tune from named 'stage9'; did you mean 'stage"),
+        ({"stage": BASE.stages[-1]}, "there is no stage to fine-tune from named"),
+        ({"wanted": False, "epochs": 3}, "--epochs says how to fine-tune, and --no-finetune not to; leave one out"),
+    ],
+    ids=str,
+)
+def test_what_no_run_can_do_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        TuningChoice(**options).check(BASE)
+    assert str(caught.value).startswith(message)
+
+
+def test_what_is_left_open_is_no_option() -> None:
+    assert (TuningChoice().options(), TuningChoice(wanted=False).options()) == ([], [])
+    assert not TuningChoice().is_asked_for
+    assert TuningChoice().preset is None
+    TuningChoice(wanted=False).check(BASE)
