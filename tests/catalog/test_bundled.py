@@ -76,7 +76,7 @@ def test_the_stages_of_a_base_are_cuts_in_the_order_of_the_network(base: Base) -
 def test_a_base_takes_what_its_spec_makes_and_gives_the_features_it_announces(base: Base) -> None:
     model = network(base)
     assert model.input.shape == (None, base.spec.height, base.spec.width, 3)
-    of_detail = 2 * model.get_layer(base.detail).output.shape[-1] if base.detail else 0
+    of_detail = 3 * model.get_layer(base.detail).output.shape[-1] if base.detail else 0
     assert model.output.shape[-1] + of_detail == base.features
 
 

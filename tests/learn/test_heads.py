@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from headstart.catalog.untrained import BASE
-from headstart.learn.heads import LOGITS, attach_linear_head, attach_training_head, fold_training_head
+from headstart.learn.heads import (
+    LOGITS,
+    SMALLEST_VARIANCE,
+    attach_linear_head,
+    attach_training_head,
+    fold_training_head,
+    pool,
+)
 from headstart.learn.probe import Probe
 
 
@@ -62,14 +69,28 @@ def test_a_head_on_two_maps_pools_both(base: Any, inputs: np.ndarray) -> None:
     model = attach_linear_head(base, 4, "stage1")
     detail = run(keras.Model(base.input, base.get_layer("stage1").output), inputs)
     seen = run(keras.Model(model.input, model.get_layer(LOGITS).input), inputs)
-    averages, maxima = detail.mean(axis=(1, 2)), detail.max(axis=(1, 2))
-    assert_same(seen, np.concatenate([averages, maxima, pooled(base, inputs)], axis=1))
+    deviations = np.sqrt(detail.var(axis=(1, 2)) + SMALLEST_VARIANCE)
+    of_detail = [detail.mean(axis=(1, 2)), detail.max(axis=(1, 2)), deviations]
+    assert_same(seen, np.concatenate([*of_detail, pooled(base, inputs)], axis=1))
+
+
+def test_a_map_that_never_varies_can_be_trained_through() -> None:
+    """The root of a variance of 0 would have no gradient."""
+    import keras
+    import tensorflow as tf
+
+    inputs = keras.Input((4, 4, 3))
+    flat = keras.layers.Conv2D(3, 1, kernel_initializer="zeros", name="flat")(inputs)
+    model = keras.Model(inputs, pool(keras.Model(inputs, flat), "flat"))
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(model(np.ones((1, 4, 4, 3), np.float32)))
+    assert all(np.isfinite(part).all() for part in tape.gradient(total, model.trainable_variables))
 
 
 def test_a_training_head_on_two_maps_folds_into_a_linear_one(base: Any, inputs: np.ndarray) -> None:
     rng = np.random.default_rng(2)
-    weights, bias, mean = rng.normal(size=(64, 4)), rng.normal(size=4), rng.uniform(0, 3, 64)
-    deviation = rng.uniform(0.1, 2, 64)
+    weights, bias, mean = rng.normal(size=(80, 4)), rng.normal(size=4), rng.uniform(0, 3, 80)
+    deviation = rng.uniform(0.1, 2, 80)
     probe = Probe(*(part.astype(np.float32) for part in (weights, bias, mean, deviation)), 0.01, 5, {})
     trained = attach_training_head(base, probe, 0, "stage1")
     folded = fold_training_head(trained, base, probe, "stage1")
