@@ -15,13 +15,13 @@ of it, a first epoch and a few more are measured and scaled; the result says how
 Expect `hs.fit` to be this much faster than `model.fit`, on two cores with AVX2 and without bf16, turns differing by a
 third on a busy machine:
 
-    vgg16           the script in examples, frozen, 10 epochs    17 times; full store and another head: 156 times
-    mobilenetv2     frozen, 10 epochs, pooled, one dense layer   30 times; 138 times
-    efficientnetb0  the same, its stochastic depth switched off  24 times; 170
+    vgg16           the script in examples, frozen, 10 epochs    16 times; full store and another head: 126 times
+    mobilenetv2     frozen, 10 epochs, pooled, one dense layer   38 times; 162 times
+    efficientnetb0  the same, its stochastic depth switched off  27 times; 175
     views           MobileNetV2, augmented, 8 views, 30 epochs   9 times
     top             MobileNetV2 from block 16 on, 10 epochs      6 times
     unfrozen        nothing frozen: within 3 % by the medians, with turns from 18 % faster to 10 % slower
-    additions       1 % more images: 1 % more features computed, in 3 (ResNet50) to 8 % (MobileNetV2) of the first time
+    additions       1 % more images: 1 % more features computed, in 2.5 (ResNet50) to 5.6 % (MobileNetV2) of the first time
 """
 
 from __future__ import annotations
