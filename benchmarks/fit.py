@@ -18,9 +18,9 @@ third on a busy machine:
     vgg16           the script in examples, frozen, 10 epochs    16 times; full store and another head: 126 times
     mobilenetv2     frozen, 10 epochs, pooled, one dense layer   38 times; 162 times
     efficientnetb0  the same, its stochastic depth switched off  27 times; 175
-    views           MobileNetV2, augmented, 8 views, 30 epochs   9 times
-    top             MobileNetV2 from block 16 on, 10 epochs      6 times
-    unfrozen        nothing frozen: within 3 % by the medians, with turns from 18 % faster to 10 % slower
+    views           MobileNetV2, augmented, 8 views, MobileNetV2, augmented, 8 views, 30 epochs   8 times
+    top             MobileNetV2 from block 16 on, 10 epochs      5 times
+    unfrozen        nothing frozen: within 3 % by the medians, with turns from 17 % faster to 18 % slower
     additions       1 % more images: only theirs computed, in 2.5 (ResNet50) to 5.6 % (MobileNetV2) of the first time
 """
 

@@ -64,15 +64,21 @@ def pooled(features: FeatureSet, paths: list[Path]) -> np.ndarray:
 
 def measure(seed: int, features: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> dict[str, dict[str, float]]:
     """One division: accuracy and log loss of the four probes."""
-    kept, _ = train_test_split(np.arange(len(labels)), test_size=0.25, stratify=strata, random_state=seed)
-    known, held_out = train_test_split(kept, test_size=0.2, stratify=strata[kept], random_state=seed)
-    train, _ = train_test_split(known, test_size=VALIDATION_SHARE, stratify=labels[known], random_state=seed)
-    found = {}
+    train, validation, held_out = divide(seed, labels, strata)
+    known, found = np.concatenate([train, validation]), {}
     for kind, columns in kinds_of_features().items():
         probe = fit_probe(features[np.ix_(train, columns)], labels[train], 2, seed)
         found[kind] = scores(probe, features[np.ix_(held_out, columns)], labels[held_out])
     again = refit_probe(probe, features[known], labels[known])  # the last kind has all columns
     return found | {"validation_images_too": scores(again, features[held_out], labels[held_out])}
+
+
+def divide(seed: int, labels: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The places of the images to train on, to decide by and to measure with."""
+    kept, _ = train_test_split(np.arange(len(labels)), test_size=0.25, stratify=strata, random_state=seed)
+    known, held_out = train_test_split(kept, test_size=0.2, stratify=strata[kept], random_state=seed)
+    train, validation = train_test_split(known, test_size=VALIDATION_SHARE, stratify=labels[known], random_state=seed)
+    return train, validation, held_out
 
 
 def kinds_of_features() -> dict[str, np.ndarray]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,9 +9,10 @@ import pytest
 
 from headstart.catalog.untrained import BASE
 from headstart.errors import EngineError, UnknownNameError
+from headstart.features import choice
 from headstart.features.choice import choose_engine
 from headstart.features.fingerprint import fingerprint
-from headstart.features.openvino import cpu_has_bf16
+from headstart.features.openvino import OpenVINOEngine, cpu_has_bf16
 from headstart.features.store import Store
 
 
@@ -70,6 +73,26 @@ def test_the_converted_network_is_kept_and_read_again(frozen: Any, store: Store)
     choose(frozen, store)
     assert [(kept / "network.xml").stat().st_mtime_ns] == [made]
     assert len(list((store.folder / "prefixes").iterdir())) == 1
+
+
+def test_an_engine_stays_open_for_the_thread_that_used_it_last(
+    frozen: Any, inputs: np.ndarray, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose(frozen, store)  # converts, and opens the network to check it
+    opened: list[Path] = []
+
+    def opening(path: Path, precision: Any) -> OpenVINOEngine[bytes]:
+        opened.append(path)
+        return OpenVINOEngine(path, precision)
+
+    monkeypatch.setattr(choice, "OpenVINOEngine", opening)
+    choice._opened.cache_clear()
+    for _ in range(2):
+        choose(frozen, store)[0].run(inputs)
+    assert len(opened) == 1
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(choose(frozen, store)[0].run, inputs).result()
+    assert len(opened) == 2, "two threads at once would mix up each other's outputs"
 
 
 def test_tokens_and_mixed_precision_are_left_to_keras(store: Store) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -61,13 +62,31 @@ def test_says_what_the_run_came_to(usual_report: str) -> None:
     assert re.search(r"On 60 images it had never seen, this classifier was right for \d+\.\d %", text)
     assert "Sorts images into 2 classes: defective and functional. Trained on 300 images." in text
     assert "Always answering “defective”, the most frequent class, would be right for 50.0 %" in text
-    assert "Fine-tuning lowered the log loss by 0.043 nats an image" in text
+    assert (
+        "Fine-tuning lowered the log loss by 0.043 nats an image, averaged over 8 views of each; the table has" in text
+    )
     assert "The weights of epoch 2 were kept" in text
     assert "2,000 features were computed and 624 taken from the store" in text
     assert "headstart train photos --out run --seed 0" in text
     assert "functional/broken.png" in text
     assert "damaged or cut short" in text
     assert "efficientnet-lite0, revision 1, 4,694,024 parameters, licence Apache-2.0" in text
+
+
+def test_a_probe_has_learned_from_validation_images_too(fake_run) -> None:
+    text = plain(Page(report_of(fake_run(finetuned=False))).text)
+    assert "Trained on 360 images." in text
+    assert "choose by, then learn from" in text
+
+
+def test_one_view_is_not_averaged_over(fake_run) -> None:
+    run = fake_run()
+    manifest = run.write()
+    metrics = json.loads((run.folder / "metrics.json").read_text("utf-8"))
+    metrics["finetune"]["views"] = 1
+    (run.folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    text = plain(Page(report_of(run, manifest)).text)
+    assert "nats an image. Were" in text
 
 
 def test_sections_come_in_the_order_of_interest(usual_report: str) -> None:

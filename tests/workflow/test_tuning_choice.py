@@ -44,9 +44,13 @@ def test_the_command_in_the_manifest_asks_for_the_same(asked: Run) -> None:
 
 @pytest.mark.parametrize("option", [{"epochs": 1}, {"views": 1}, {"augment": "none"}], ids=str)
 def test_whoever_says_how_has_it_tried(photos: Path, warm_cache: Path, tmp_path: Path, option: dict[str, Any]) -> None:
-    settings = {"epochs": 1} | option
-    run = train(photos, tmp_path / "run", base="untrained", cache=warm_cache, **settings)
+    run = train(photos, tmp_path / "run", base="untrained", cache=warm_cache, **option)
     assert run.metrics["finetune"] is not None
+
+
+def test_what_is_wrong_is_said_before_weights_are_looked_for(photos: Path, cache_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--epochs is 0"):
+        train(photos, tmp_path / "run", base="vgg16", offline=True, cache=cache_dir, epochs=0)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +70,15 @@ def test_whoever_says_how_has_it_tried(photos: Path, warm_cache: Path, tmp_path:
 )
 def test_what_no_run_can_do_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        TuningChoice(**options).check(BASE)
+        choice = TuningChoice(**options)
+        choice.check()
+        choice.check_stage(BASE)
     assert str(caught.value).startswith(message)
 
 
 def test_what_is_left_open_is_no_option() -> None:
-    assert (TuningChoice().options(), TuningChoice(wanted=False).options()) == ([], [])
+    assert (TuningChoice().options(), TuningChoice(wanted=False).options()) == ([], ["--no-finetune"])
     assert not TuningChoice().is_asked_for
     assert TuningChoice().preset is None
-    TuningChoice(wanted=False).check(BASE)
+    TuningChoice(wanted=False).check()
+    TuningChoice(wanted=False).check_stage(BASE)

@@ -44,7 +44,7 @@ class Recipe:
 
     Attributes:
         cut: the layer above which everything is trained; not above `detail`.
-        views: renderings of each image, the plain one among them; each epoch draws one a training image.
+        views: renderings of each image, the plain one first; each epoch draws one a training image.
         epochs: passes over the training images.
         detail: the stage whose map is pooled beside the last one, as for the probe.
         batch_size: images a step.
@@ -138,7 +138,7 @@ def finetune(
     in_views = partial(_predict, top, features, validation)
     start_logits = np.stack([in_views(view) for view in recipe.views])
     best = _Best(top, validation)
-    best.see(in_views(PLAIN), epoch=0, loss=None)
+    best.see(start_logits[0], epoch=0, loss=None)
     watch = _watch(lambda epoch, loss: best.see(in_views(PLAIN), epoch, loss), advance, sizes)
     settings = {"x": batches, "epochs": recipe.epochs, "shuffle": False}
     fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))

@@ -145,8 +145,9 @@ def _wrong_inputs(model: keras.Model, inputs: np.ndarray) -> str | None:
     if graph is None or inputs.ndim != 4:
         return None
     for node in nodes_in_order(graph):
-        nested, base = graph_of(node.operation), base_called(node.operation.name)
-        if nested is None or base is None or (_takes_pixels(base.spec) and not scales_inside(nested)):
+        nested = graph_of(node.operation)
+        base = base_called(node.operation.name) if nested is not None else None
+        if base is None or (_takes_pixels(base.spec) and not scales_inside(nested)):
             continue
         given = node.input_tensors[0]
         seen = inputs if given is graph.inputs[0] else np.asarray(keras.Model(graph.inputs[0], given)(inputs))

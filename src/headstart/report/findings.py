@@ -109,6 +109,12 @@ def class_names(evidence: Evidence) -> str:
     return f"{', '.join(names[: MOST_NAMES - 1])} and {len(names) - MOST_NAMES + 1} more"
 
 
+def trained_on(evidence: Evidence) -> int:
+    """How many images it has learned from: a probe, in the end, from the validation part's as well."""
+    images = evidence.manifest.split.images
+    return images["train"] + (images["validation"] if evidence.manifest.chosen == "probe" else 0)
+
+
 def limits(evidence: Evidence) -> list[str]:
     """What the figures can't tell."""
     n = counted(evidence.test["n"], "test image")

@@ -107,6 +107,7 @@ def _summary(evidence: Evidence) -> dict[str, Any]:
     return {
         "name": tidy(evidence.name),
         "classes": findings.class_names(evidence),
+        "trained_on": findings.trained_on(evidence),
         "verdict": findings.verdict(evidence),
         "accuracy": percent(evidence.test["accuracy"]),
         "accuracy_interval": interval(*findings.accuracy_interval(evidence.test)),

@@ -110,12 +110,13 @@ def train(
         raise UnknownNameError("precision", precision, PRECISIONS)
     if not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
+    tuning = TuningChoice(finetune, finetune_from, epochs, learning_rate, views, augment)
+    tuning.check()
     cache_folder = Path(cache) if cache else default_folder()
     dataset = scan(Path(data))  # before anything is fetched
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
     chosen_base = choice.resolve(cache_folder, display)
-    tuning = TuningChoice(finetune, finetune_from, epochs, learning_rate, views, augment)
-    tuning.check(chosen_base)
+    tuning.check_stage(chosen_base)
     with Store(cache_folder) as store:
         session = Session(BaseFeatures(chosen_base, store), store, seed, Stopwatch(display))
         pooled = _prepare(session, dataset, precision)
@@ -127,7 +128,7 @@ def train(
         if outcome.chosen is outcome.probe:
             _refit_probe(session, images, outcome.probe)
         options = {"base": choice.name, "precision": precision, "seed": seed}
-        command = _command(data, out, options, choice.options() + tuning.options(), finetune=finetune)
+        command = _command(data, out, options, choice.options() + tuning.options())
         with draft:
             return _finish(session, draft, images, probe, outcome, command)
 
@@ -241,7 +242,7 @@ def _top1(base: Base) -> str:
     return "not published" if base.imagenet_top1 is None else f"{base.imagenet_top1:.1%}"
 
 
-def _command(data: str | Path, out: str | Path, options: dict[str, object], more: list[str], *, finetune: bool) -> str:
+def _command(data: str | Path, out: str | Path, options: dict[str, object], more: list[str]) -> str:
     words = ["headstart", "train", str(data), "--out", str(out)]
     words += [word for name, value in options.items() for word in (f"--{name}", str(value))] + more
-    return shlex.join(words if finetune else [*words, "--no-finetune"])
+    return shlex.join(words)

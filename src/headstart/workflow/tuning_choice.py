@@ -32,14 +32,14 @@ class TuningChoice:
     views: int | None = None
     augment: str = AUTO
 
-    def check(self, base: Base) -> None:
-        """Refuses what no training run can do.
+    def check(self) -> None:
+        """Refuses what no training run can do; the stage is looked at by `check_stage`, once there is a base.
 
         Raises:
             UsageError: a number is out of range, a name isn't known, or options don't go together.
         """
-        if not self.wanted and self.options():
-            raise UsageError(f"{self.options()[0]} says how to fine-tune, and --no-finetune not to", "leave one out")
+        if not self.wanted and self.is_asked_for:
+            raise UsageError(f"{self._how()[0]} says how to fine-tune, and --no-finetune not to", "leave one out")
         for name, number in (("--epochs", self.epochs), ("--views", self.views)):
             if number is not None and number < 1:
                 raise UsageError(f"{name} is {number}", "give a whole number from 1 on")
@@ -47,13 +47,20 @@ class TuningChoice:
             raise UsageError(f"--lr is {self.learning_rate:g}", "give a rate above 0, such as 2e-4")
         if self.augment != AUTO and self.augment not in PRESETS:
             raise UnknownNameError("augmentation", self.augment, (AUTO, *PRESETS))
+
+    def check_stage(self, base: Base) -> None:
+        """Refuses a stage that the base hasn't got, or above which there is nothing to train.
+
+        Raises:
+            UnknownNameError: the stage is none of those.
+        """
         if self.stage is not None and self.stage not in base.stages[:-1]:
             raise UnknownNameError("stage to fine-tune from", self.stage, base.stages[:-1])
 
     @property
     def is_asked_for(self) -> bool:
         """Whether somebody who says so much must mean that fine-tuning be tried, whatever it promises and costs."""
-        return bool(self.options())
+        return bool(self._how())
 
     @property
     def preset(self) -> Preset | None:
@@ -62,6 +69,10 @@ class TuningChoice:
 
     def options(self) -> list[str]:
         """The options of the command line that say the same; those left out say nothing."""
+        return self._how() if self.wanted else ["--no-finetune"]
+
+    def _how(self) -> list[str]:
+        """Those that say how to fine-tune."""
         values = {
             "--finetune-from": self.stage,
             "--epochs": self.epochs,
