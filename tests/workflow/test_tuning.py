@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from headstart.images.spec import ImageSpec
+from headstart.learn.augmentation import Augmentation
+from headstart.learn.finetune import Labelled
 from headstart.run import Run
 from headstart.workflow import train, tuning
 
@@ -157,3 +161,18 @@ def test_fine_tuning_must_beat_the_probe_that_would_be_the_answer_without_it(
 ) -> None:
     alone = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, finetune=False)
     assert tuned.metrics["probe"] == alone.metrics["probe"]
+
+
+def test_no_more_views_are_taken_than_the_store_has_room_for() -> None:
+    """Half of a megabyte holds two views of 80 + 20 images with 1,000 half-precision numbers each, and not three."""
+    chosen: list[tuple[Any, ...]] = []
+    session = SimpleNamespace(
+        store=SimpleNamespace(budget_bytes=1_000_000), seed=0, choose=lambda *said: chosen.append(said)
+    )
+    sizes = {"train": 80, "validation": 20}
+    images = SimpleNamespace(part=lambda part: Labelled([""] * sizes[part], np.zeros(sizes[part], np.int64)))
+    augmentation, cut = Augmentation("flips", "measured"), SimpleNamespace(size=1000)
+    assert len(tuning._affordable_views(session, images, cut, augmentation, 4)) == 2
+    assert chosen == [("views", "2, flips", "measured; the store has room for 2 of 4 views")]
+    session.store.budget_bytes = 10_000_000
+    assert len(tuning._affordable_views(session, images, cut, augmentation, 4)) == 4
