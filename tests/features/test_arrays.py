@@ -55,6 +55,7 @@ def test_the_size_of_a_feature(features: ArrayFeatures, shape: tuple[int, ...], 
 
 def test_a_digest_tells_type_shape_and_numbers_apart() -> None:
     zeros = np.zeros((2, 3), np.float32)
+    assert len(digest_of(zeros)) == 16
     others = [zeros.astype(np.int32), zeros.reshape(3, 2), zeros + 1, zeros.astype(np.float64), np.zeros(())]
     assert len({digest_of(array) for array in [zeros, *others]}) == 6
     assert digest_of(zeros.copy()) == digest_of(zeros)

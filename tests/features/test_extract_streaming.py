@@ -14,13 +14,13 @@ import pytest
 
 from headstart.errors import StoreFullError
 from headstart.features import extract as module
-from headstart.features.extract import AHEAD_A_CORE, FeatureSet, extract, read_file, render_all
+from headstart.features.extract import GROUP, GROUPS_AHEAD_A_CORE, FeatureSet, extract, read_file, render_all
 from headstart.features.store import Store
 from headstart.images.views import MIRRORED, PLAIN
 
 MakeFeatures = Callable[..., FeatureSet]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-MOST_AHEAD = AHEAD_A_CORE * CORES
+MOST_AHEAD = GROUP * GROUPS_AHEAD_A_CORE * CORES
 FILES = 3 * MOST_AHEAD
 
 

@@ -26,8 +26,10 @@ from headstart.features.store import Store
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN, View
 
-# Inputs decoded ahead of the engine, a core: enough to ride out a slow file, few enough to stay within some tens of MB.
-AHEAD_A_CORE = 16
+# Files that a thread takes at a time. Handing over each one alone takes longer than reading and looking it up.
+GROUP = 8
+# Groups prepared ahead of the engine, a core: enough to ride out a slow file, few enough to stay within some tens of MB.
+GROUPS_AHEAD_A_CORE = 2
 # Features read from the store at a time, so that loading many never holds them twice.
 LOADED_AT_ONCE = 500
 
@@ -216,14 +218,14 @@ def _account(
 
 def _in_order(pool: ThreadPoolExecutor, work: Callable[[Path], _Result], paths: Sequence[Path]) -> Iterator[_Result]:
     """Results in the order of the paths, computed a bounded number ahead of whoever takes them."""
-    ahead: deque[Future[_Result]] = deque()
+    ahead: deque[Future[list[_Result]]] = deque()
     try:
-        for path in paths:
-            ahead.append(pool.submit(work, path))
-            if len(ahead) >= AHEAD_A_CORE * cpu_cores():
-                yield ahead.popleft().result()
+        for start in range(0, len(paths), GROUP):
+            ahead.append(pool.submit(lambda group: [work(path) for path in group], paths[start : start + GROUP]))
+            if len(ahead) >= GROUPS_AHEAD_A_CORE * cpu_cores():
+                yield from ahead.popleft().result()
         while ahead:
-            yield ahead.popleft().result()
+            yield from ahead.popleft().result()
     finally:
         for future in ahead:
             future.cancel()

@@ -60,7 +60,7 @@ def _own(operation: Any) -> Iterator[bytes]:
     for code in (type(operation), getattr(operation, "function", None)):
         yield _source(code).encode()
     for weight in getattr(operation, "weights", ()):
-        array = np.ascontiguousarray(weight)
+        array = np.ascontiguousarray(weight.numpy())  # faster than through __array__
         yield f"{array.dtype} {array.shape}".encode()
         yield array.tobytes()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.errors import DataError
-from headstart.features.arrays import ArrayFeatures, digests_of
+from headstart.features.arrays import ArrayFeatures, digest_of
 from headstart.learn.image_data import ImageData
 from headstart.learn.renderings import Renderer
 from headstart.learn.samples import PROBED_BATCHES, Batch, Samples, Shuffle, Unstorable
@@ -108,22 +108,23 @@ class _Reading:
     def missing(self, batches: Iterator[Batch], advance: Callable[[int], None]) -> Iterator[tuple[bytes, np.ndarray]]:
         """The inputs whose features aren't stored, each with its key."""
         for batch in batches:
-            self._check(batch.x)
+            self._check_shape(batch.x)
+            yield from self._missing_of(batch.x)
             self.y.append(batch.y)
             self.weights.append(batch.weights)
             self.sizes.append(len(batch.x))
-            yield from self._missing_of(batch.x)
             advance(len(batch.x))
 
     def _missing_of(self, rows: np.ndarray) -> Iterator[tuple[bytes, np.ndarray]]:
-        digests = digests_of(rows)
+        digests, start = [digest_of(row) for row in rows], len(self.digests)
         self.digests += digests
         for number, keys in zip(self._numbers, self.keys, strict=True):
             wanted = [self._features.key(digest, self._view(number)) for digest in digests]
             keys += wanted
             absent = set(self._features.store.missing(wanted)) - self._asked_for
-            for row, digest, key in zip(rows, digests, wanted, strict=True):
+            for place, (row, digest, key) in enumerate(zip(rows, digests, wanted, strict=True), start):
                 if key in absent:
+                    _check_finite(row, place)  # what is stored already was, when it was computed
                     absent.discard(key)
                     self._asked_for.add(key)
                     yield key, self._input(row, digest, number)
@@ -138,14 +139,15 @@ class _Reading:
             return row
         return self._renderer.plain(row[None])[0] if number is None else self._renderer.render(row, digest, number)
 
-    def _check(self, rows: np.ndarray) -> None:
+    def _check_shape(self, rows: np.ndarray) -> None:
         self._shape = self._shape or rows.shape[1:]
         if rows.shape[1:] != self._shape:
             raise Unstorable(f"samples differ in shape: {self._shape} and {rows.shape[1:]}")
-        if rows.dtype.kind == "f" and not np.isfinite(rows).all():
-            (bad, *_) = np.argwhere(~np.isfinite(rows))
-            place = sum(self.sizes) + int(bad[0])
-            raise DataError(f"x[{place}] holds NaN or infinity", "remove such samples, or replace these values")
+
+
+def _check_finite(row: np.ndarray, place: int) -> None:
+    if row.dtype.kind == "f" and not np.isfinite(row).all():
+        raise DataError(f"x[{place}] holds NaN or infinity", "remove such samples, or replace these values")
 
 
 def _is_reordered(samples: Samples, digests: list[bytes]) -> bool:
@@ -154,7 +156,7 @@ def _is_reordered(samples: Samples, digests: list[bytes]) -> bool:
     Raises:
         Unstorable: they hold a sample that the first reading didn't.
     """
-    again = [digest for batch in islice(samples.batches(), PROBED_BATCHES) for digest in digests_of(batch.x)]
+    again = [digest_of(row) for batch in islice(samples.batches(), PROBED_BATCHES) for row in batch.x]
     if not set(again) <= set(digests):
         raise Unstorable(
             "the dataset gives other samples each time it is read; augment with layers at the model's front, or with "
