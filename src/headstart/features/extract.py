@@ -28,7 +28,7 @@ from headstart.images.views import PLAIN, View
 
 # Files that a thread takes at a time. Handing over each one alone takes longer than reading and looking it up.
 GROUP = 8
-# Groups prepared ahead of the engine, a core: enough to ride out a slow file, few enough to stay within some tens of MB.
+# Groups prepared ahead of the engine, a core: enough to ride out a slow file, and some tens of MB at most.
 GROUPS_AHEAD_A_CORE = 2
 # Features read from the store at a time, so that loading many never holds them twice.
 LOADED_AT_ONCE = 500
