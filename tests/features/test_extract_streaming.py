@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,24 @@ def test_rendering_stays_as_close_ahead(images: list[Path], make_features: MakeF
         assert MOST_AHEAD // 2 <= reads.settled() <= MOST_AHEAD + taken
     found.close()
     assert reads.settled() <= MOST_AHEAD + 4
+
+
+@pytest.mark.parametrize(("most_bytes", "most_files"), [(2**22, GROUP), (1, 1)], ids=["small files", "large files"])
+def test_small_files_are_looked_up_together_and_large_ones_alone(
+    images: list[Path], make_features: MakeFeatures, monkeypatch: pytest.MonkeyPatch, most_bytes: int, most_files: int
+) -> None:
+    features = make_features()
+    looked_up: list[int] = []
+    missing = Store.missing
+
+    def counted(store: Store, keys: Sequence[bytes]) -> list[bytes]:
+        looked_up.append(len(keys))
+        return missing(store, keys)
+
+    monkeypatch.setattr(Store, "missing", counted)
+    monkeypatch.setattr(module, "LOOKED_UP_BYTES", most_bytes)
+    assert extract(images, features).computed == FILES
+    assert (max(looked_up), sum(looked_up)) == (most_files, FILES)
 
 
 def fail_after(count: int) -> Callable[[int], None]:

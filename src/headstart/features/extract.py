@@ -28,6 +28,8 @@ from headstart.images.views import PLAIN, View
 
 # Files that a thread takes at a time. Handing over each one alone takes longer than reading and looking it up.
 GROUP = 8
+# Of files that are looked up together, so that few large ones don't fill the memory.
+LOOKED_UP_BYTES = 2**22
 # Groups prepared ahead of the engine, a core: enough to ride out a slow file, and some tens of MB at most.
 GROUPS_AHEAD_A_CORE = 2
 # Features read from the store at a time, so that loading many never holds them twice.
@@ -145,7 +147,7 @@ def extract(
     """
     result = Extraction()
     with ThreadPoolExecutor(cpu_cores(), thread_name_prefix="decode") as pool:
-        prepared = _in_order(pool, lambda path: _prepare(path, features, tuple(views)), paths)
+        prepared = _in_order(pool, lambda group: _prepare(group, features, tuple(views)), paths)
         inputs = _account(prepared, result, len(views), advance)
         for key, feature in features.engine.stream(inputs):
             features.store.put(key, feature.astype(features.dtype, copy=False))
@@ -158,8 +160,9 @@ def render_all(
 ) -> Iterator[tuple[Path, np.ndarray | str]]:
     """Each file's plain view, decoded in threads ahead of the caller; for one that can't be decoded, the reason."""
     with ThreadPoolExecutor(cpu_cores(), thread_name_prefix="decode") as pool:
-        for path, rendered in _in_order(pool, lambda path: (path, _render_or_reason(path, spec)), paths):
-            yield path, rendered
+        rendered = _in_order(pool, lambda group: [_render_or_reason(path, spec) for path in group], paths)
+        for path, array_or_reason in zip(paths, rendered, strict=True):
+            yield path, array_or_reason
             advance(1)
 
 
@@ -170,21 +173,56 @@ def _render_or_reason(path: Path, spec: ImageSpec) -> np.ndarray | str:
         return str(error)
 
 
-def _prepare(path: Path, features: FeatureSet, views: tuple[View, ...]) -> _Prepared:
+def _prepare(group: Sequence[Path], features: FeatureSet, views: tuple[View, ...]) -> list[_Prepared]:
+    """Files read and looked up together, as far as they are small."""
+    prepared: list[_Prepared] = []
+    read: list[_File] = []
+    for number, path in enumerate(group, 1):
+        read.append(_read(path))
+        if number == len(group) or sum(len(file.data) for file in read) >= LOOKED_UP_BYTES:
+            prepared += _look_up(read, features, views)
+            read.clear()
+    return prepared
+
+
+def _look_up(files: Sequence[_File], features: FeatureSet, views: tuple[View, ...]) -> list[_Prepared]:
+    wanted = [{features.key(file.digest, view): view for view in views} if file.digest else {} for file in files]
+    missing = set(features.store.missing([key for keys in wanted for key in keys]))
+    return [_rendered(file, features.spec, keys, missing) for file, keys in zip(files, wanted, strict=True)]
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file's bytes and their sha256, or why there are none."""
+
+    path: Path
+    data: bytes = b""
+    digest: str | None = None
+    failure: str | None = None
+    seconds: float = 0.0
+
+
+def _read(path: Path) -> _File:
     start = time.perf_counter()
-    digest = None
-    inputs: list[tuple[bytes, np.ndarray]] = []
-    failure = None
     try:
         data = read_file(path)
-        digest = hashlib.sha256(data).hexdigest()
-        wanted = {features.key(digest, view): view for view in views}
-        if missing := features.store.missing(list(wanted)):
-            rendered = features.spec.render(data, tuple(wanted[key] for key in missing))
-            inputs = list(zip(missing, rendered, strict=True))
+    except ImageError as error:
+        return _File(path, failure=str(error))
+    return _File(path, data, hashlib.sha256(data).hexdigest(), seconds=time.perf_counter() - start)
+
+
+def _rendered(file: _File, spec: ImageSpec, wanted: dict[bytes, View], missing: set[bytes]) -> _Prepared:
+    """A file decoded, if one of the wanted features is missing."""
+    start = time.perf_counter()
+    keys = [key for key in wanted if key in missing]
+    inputs: list[tuple[bytes, np.ndarray]] = []
+    failure = file.failure
+    try:
+        if keys:
+            inputs = list(zip(keys, spec.render(file.data, tuple(wanted[key] for key in keys)), strict=True))
     except ImageError as error:
         failure = str(error)
-    return _Prepared(path, digest, inputs, failure, time.perf_counter() - start)
+    return _Prepared(file.path, file.digest, inputs, failure, file.seconds + time.perf_counter() - start)
 
 
 def read_file(path: Path) -> bytes:
@@ -216,12 +254,14 @@ def _account(
         advance(1)
 
 
-def _in_order(pool: ThreadPoolExecutor, work: Callable[[Path], _Result], paths: Sequence[Path]) -> Iterator[_Result]:
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Sequence[Path]], list[_Result]], paths: Sequence[Path]
+) -> Iterator[_Result]:
     """Results in the order of the paths, computed a bounded number ahead of whoever takes them."""
     ahead: deque[Future[list[_Result]]] = deque()
     try:
         for start in range(0, len(paths), GROUP):
-            ahead.append(pool.submit(lambda group: [work(path) for path in group], paths[start : start + GROUP]))
+            ahead.append(pool.submit(work, paths[start : start + GROUP]))
             if len(ahead) >= GROUPS_AHEAD_A_CORE * cpu_cores():
                 yield from ahead.popleft().result()
         while ahead:
