@@ -21,7 +21,7 @@ third on a busy machine:
     views           MobileNetV2, augmented, 8 views, MobileNetV2, augmented, 8 views, 30 epochs   8 times
     top             MobileNetV2 from block 16 on, 10 epochs      5 times
     unfrozen        nothing frozen: within 3 % by the medians, with turns from 17 % faster to 18 % slower
-    additions       1 % more images: only theirs computed, in 2.5 (ResNet50) to 5.6 % (MobileNetV2) of the first time
+    additions       1 % more images: only theirs computed, in 2 (ResNet50) to 3 % (MobileNetV2) of the first time
 """
 
 from __future__ import annotations
