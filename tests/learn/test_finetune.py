@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from headstart.evaluation.metrics import accuracy, log_loss
 from headstart.features.boundary import suffix
 from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN
 from headstart.learn import finetune as module
-from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune
+from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune, logits_in_views
 
 VIEWS = (PLAIN, UPSIDE_DOWN)
 
@@ -224,3 +225,19 @@ def test_label_smoothing_keeps_the_training_loss_up(problem: Any) -> None:
     assert plain.history[1].loss is not None
     assert smooth.history[1].loss is not None
     assert plain.history[1].loss != pytest.approx(smooth.history[1].loss, rel=1e-4)
+
+
+def test_when_time_is_up_the_best_so_far_must_do(problem: Any) -> None:
+    base, advanced = BASE.build(), []
+    recipe = Recipe(problem.cut, VIEWS, epochs=50, batch_size=16)
+    parts = problem.train, problem.validation
+    result = finetune(base, recipe, problem.features, problem.probe, *parts, advanced.append, time.monotonic())
+    assert advanced == [16]
+    assert [entry.epoch for entry in result.history] == [0, 1]
+    best = result.history[result.best_epoch].validation_loss
+    assert log_loss(softmax(result.validation_logits[0]), problem.validation.labels) <= best + 1e-6
+
+
+def test_a_network_says_the_same_from_features_at_its_cut(trained: Trained, problem: Any) -> None:
+    found = logits_in_views(trained.result.model, problem.cut, problem.features, problem.validation, VIEWS)
+    np.testing.assert_allclose(found, trained.result.validation_logits, atol=1e-4)

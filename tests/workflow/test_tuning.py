@@ -13,7 +13,7 @@ from headstart.images.spec import ImageSpec
 from headstart.learn.augmentation import Augmentation
 from headstart.learn.finetune import Labelled
 from headstart.run import Run
-from headstart.workflow import train, tuning
+from headstart.workflow import train, tuning, tuning_plan
 
 SIZE = 32
 
@@ -150,7 +150,7 @@ def test_few_images_are_not_fine_tuned_on(trained: Run) -> None:
 def test_what_would_take_far_too_long_is_not_tried(
     hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "TOO_MANY_MULTIPLICATIONS", 1e6)
+    monkeypatch.setattr(tuning_plan, "TOO_MANY_MULTIPLICATIONS", 1e6)
     run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache)
     assert run.manifest.chosen == "probe"
     assert "so it isn't tried; a smaller base can be fine-tuned in less" in choice(run, "classifier")
@@ -163,16 +163,82 @@ def test_fine_tuning_must_beat_the_probe_that_would_be_the_answer_without_it(
     assert tuned.metrics["probe"] == alone.metrics["probe"]
 
 
-def test_no_more_views_are_taken_than_the_store_has_room_for() -> None:
+def test_no_more_views_are_taken_than_the_store_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of a megabyte holds two views of 80 + 20 images with 1,000 half-precision numbers each, and not three."""
     chosen: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(tuning, "find_cuts", lambda model: [SimpleNamespace(layer="stage1", size=1000)])
     session = SimpleNamespace(
-        store=SimpleNamespace(budget_bytes=1_000_000), seed=0, choose=lambda *said: chosen.append(said)
+        store=SimpleNamespace(budget_bytes=1_000_000),
+        seed=0,
+        choose=lambda *said: chosen.append(said),
+        features=SimpleNamespace(model=None),
     )
     sizes = {"train": 80, "validation": 20}
     images = SimpleNamespace(part=lambda part: Labelled([""] * sizes[part], np.zeros(sizes[part], np.int64)))
-    augmentation, cut = Augmentation("flips", "measured"), SimpleNamespace(size=1000)
-    assert len(tuning._affordable_views(session, images, cut, augmentation, 4)) == 2
+    augmentation = Augmentation("flips", "measured")
+    assert len(tuning._affordable_views(session, images, "stage1", augmentation, 4)) == 2
     assert chosen == [("views", "2, flips", "measured; the store has room for 2 of 4 views")]
     session.store.budget_bytes = 10_000_000
-    assert len(tuning._affordable_views(session, images, cut, augmentation, 4)) == 4
+    assert len(tuning._affordable_views(session, images, "stage1", augmentation, 4)) == 4
+
+
+@pytest.fixture(scope="module")
+def timed(hard_photos: Path, warm_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with time enough for three ways of fine-tuning."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "MOST_TRIALS", 3)
+        out = tmp_path_factory.mktemp("timed") / "run"
+        return train(hard_photos, out, base="untrained", cache=warm_cache, epochs=3, time="1h")
+
+
+def value(run: Run, what: str) -> str:
+    return next(choice.value for choice in run.manifest.choices if choice.what == what)
+
+
+def test_with_a_time_deeper_stages_are_tried_and_then_other_seeds(timed: Run) -> None:
+    stages = ("stage1", "stage0")
+    trials = timed.metrics["finetune"]["trials"]
+    first = stages.index(value(timed, "fine-tuning from").removeprefix("above "))
+    assert [trial["cut"] for trial in trials[: len(stages) - first]] == list(stages[first:])
+    assert [trial["seed"] for trial in trials].count(0) == len(stages) - first
+    assert len({(trial["cut"], trial["seed"]) for trial in trials}) == len(trials) == 3
+    assert value(timed, "time") == "3600 s"
+    assert choice(timed, "time") == "as asked; 3 ways of fine-tuning tried, which is all"
+    assert "--time 3600s" in timed.manifest.command
+
+
+def test_every_way_starts_from_the_probe(timed: Run, tuned: Run) -> None:
+    """The first trial is what is tried without a time; had the second gone on from there, it would start elsewhere."""
+    assert timed.metrics["finetune"]["history"][0] == tuned.metrics["finetune"]["history"][0]
+
+
+def test_the_answer_is_no_worse_than_the_best_way(timed: Run) -> None:
+    best = min(trial["log_loss_in_views"] for trial in timed.metrics["finetune"]["trials"])
+    reason = choice(timed, "fine-tuned network")
+    assert float(reason.split("log loss ")[1].split(";")[0]) <= round(best, 3)
+    assert all(f"above {trial['cut']}" in reason for trial in timed.metrics["finetune"]["trials"])
+
+
+def test_the_network_of_several_ways_and_its_keras_model_agree(timed: Run, hard_photos: Path) -> None:
+    assert timed.manifest.chosen == "finetune"
+    spec = ImageSpec.from_dict(timed.manifest.image_spec)
+    inputs = np.stack([spec.render(path.read_bytes())[0] for path in sorted(hard_photos.rglob("*.png"))[::50]])
+    logits = np.asarray(Run.load(timed.folder).to_keras().predict_on_batch(inputs))
+    np.testing.assert_allclose(logits, timed.predict_arrays(inputs), atol=2e-3)
+
+
+def test_too_little_time_leaves_the_probe(hard_photos: Path, warm_cache: Path, tmp_path: Path) -> None:
+    run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, time=20)
+    assert run.manifest.chosen == "probe"
+    assert choice(run, "classifier") == "the time given leaves less than 25 s for fine-tuning, so it isn't tried"
+
+
+def test_what_more_time_would_have_tried_is_said(
+    hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning_plan, "TRACING_SECONDS", 1e6)
+    run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=1, time="2m")
+    (trial,) = run.metrics["finetune"]["trials"]
+    assert trial["epochs"] == 1
+    assert "as asked; 1 way of fine-tuning tried; fine-tuning above stage" in choice(run, "time")
+    assert choice(run, "time").endswith("minutes more, would have been tried next")

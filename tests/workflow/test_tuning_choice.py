@@ -9,7 +9,7 @@ from headstart.catalog.untrained import BASE
 from headstart.errors import UsageError
 from headstart.run import Run
 from headstart.workflow import train
-from headstart.workflow.tuning_choice import TuningChoice
+from headstart.workflow.tuning_choice import TuningChoice, parse_time
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,8 @@ def test_what_is_wrong_is_said_before_weights_are_looked_for(photos: Path, cache
         ({"learning_rate": 0.0}, "--lr is 0; give a rate above 0, such as 2e-4"),
         ({"learning_rate": float("nan")}, "--lr is nan; give a rate above 0"),
         ({"learning_rate": float("inf")}, "--lr is inf; give a rate above 0"),
+        ({"seconds": 0.0}, "--time is 0 seconds; give a time such as 90s, 5m or 1h"),
+        ({"seconds": float("inf")}, "--time is inf seconds; give a time"),
         ({"augment": "flip"}, "there is no augmentation named 'flip'; did you mean 'flips'?"),
         ({"stage": "stage9"}, "there is no stage to fine-tune from named 'stage9'; did you mean 'stage"),
         ({"stage": BASE.stages[-1]}, "there is no stage to fine-tune from named"),
@@ -78,7 +80,23 @@ def test_what_no_run_can_do_is_refused(options: dict[str, Any], message: str) ->
 
 def test_what_is_left_open_is_no_option() -> None:
     assert (TuningChoice().options(), TuningChoice(wanted=False).options()) == ([], ["--no-finetune"])
+    assert TuningChoice(seconds=90).options() == ["--time", "90s"]
+    assert not TuningChoice(seconds=90).is_asked_for
     assert not TuningChoice().is_asked_for
     assert TuningChoice().preset is None
     TuningChoice(wanted=False).check()
     TuningChoice(wanted=False).check_stage(BASE)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("5m", 300), ("1h30m", 5400), ("1.5 m", 90), ("2H", 7200), (45, 45), (None, None)],
+)
+def test_times_as_people_write_them(text: str | float | None, seconds: float | None) -> None:
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "5 minutes", "-5m", "5m!", "1.2.3s"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no time; give hours, minutes or seconds, such as 1h30m, 5m or 90s"):
+        parse_time(text)

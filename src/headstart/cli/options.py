@@ -57,6 +57,12 @@ StageOption = Annotated[
 EpochsOption = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passes over the images.")]
 RateOption = Annotated[float | None, typer.Option("--lr", metavar="RATE", help="Learning rate at its peak.")]
 ViewsOption = Annotated[int | None, typer.Option("--views", metavar="N", help="Renderings of each image.")]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time", metavar="TIME", help="What all of it may take, such as 5m: more ways of fine-tuning are tried."
+    ),
+]
 AugmentOption = Annotated[
     str,
     typer.Option(

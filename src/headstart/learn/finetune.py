@@ -9,9 +9,10 @@ as far as validation finds best.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,6 +116,7 @@ def finetune(
     train: Labelled,
     validation: Labelled,
     advance: Callable[[int], None] = lambda count: None,
+    deadline: float = math.inf,
 ) -> FineTuned:
     """Train the part of a base above the recipe's cut, with a head on it; the base's own layers change.
 
@@ -126,6 +128,7 @@ def finetune(
         train: what is learned from.
         validation: what the best epoch is chosen by.
         advance: called with the number of images trained on since the last call.
+        deadline: in seconds of `time.monotonic`, when the best so far must do.
     """
     model = attach_training_head(base, probe, recipe.seed, recipe.detail, recipe.dropout)
     freeze_batch_norm(model)
@@ -135,15 +138,22 @@ def finetune(
     sizes = batch_sizes(len(train.digests), recipe.batch_size)
     batches = _batches(recipe, features, train, top, sizes, classes=probe.bias.size)
     _compile(model, recipe, steps=recipe.epochs * len(batches))
-    in_views = partial(_predict, top, features, validation)
-    start_logits = np.stack([in_views(view) for view in recipe.views])
+    began = time.monotonic()
+    start_logits = _predict(top, features, validation, recipe.views)
+    looking = time.monotonic() - began
     best = _Best(top, validation)
     best.see(start_logits[0], epoch=0, loss=None)
-    watch = _watch(lambda epoch, loss: best.see(in_views(PLAIN), epoch, loss), advance, sizes)
+
+    def plainly() -> np.ndarray:
+        return np.asarray(_predict(top, features, validation, (PLAIN,))[0])
+
+    # What comes after training asks for as many views again, and for the plain one at each share of the way.
+    last_step = deadline - looking * (1 + len(INTERPOLATIONS) / len(recipe.views))
+    watch = _watch(lambda epoch, loss: best.see(plainly(), epoch, loss), advance, sizes, last_step)
     settings = {"x": batches, "epochs": recipe.epochs, "shuffle": False}
     fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
-    share = _interpolate(top, start, best.weights, lambda: in_views(PLAIN), validation)
-    logits = np.stack([in_views(view) for view in recipe.views])
+    share = _interpolate(top, start, best.weights, plainly, validation)
+    logits = _predict(top, features, validation, recipe.views)
     folded = fold_training_head(model, base, probe, recipe.detail)
     return FineTuned(folded, start_logits, logits, tuple(best.history), best.epoch, share)
 
@@ -216,13 +226,20 @@ def _batches(
     return feature_batches(stored, True, sizes, recipe.seed)
 
 
-def _watch(see: Callable[[int, float], None], advance: Callable[[int], None], sizes: tuple[int, ...]) -> Any:
-    """A callback that reports progress, and each epoch's number, from 1 on, with its mean training loss."""
+def _watch(
+    see: Callable[[int, float], None], advance: Callable[[int], None], sizes: tuple[int, ...], last_step: float
+) -> Any:
+    """A callback that reports progress, and each epoch's number, from 1 on, with its mean training loss.
+
+    At the time of the last step it ends training, in the middle of an epoch if need be.
+    """
     import keras
 
     class Watch(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
             advance(sizes[batch])
+            if time.monotonic() > last_step:
+                self.model.stop_training = True
 
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
             see(epoch + 1, float((logs or {})["loss"]))
@@ -230,8 +247,30 @@ def _watch(see: Callable[[int, float], None], advance: Callable[[int], None], si
     return Watch()
 
 
-def _predict(top: keras.Model, features: FeatureSet, part: Labelled, view: View) -> np.ndarray:
-    """What a suffix gives for one view of a part's images, read from the store a batch at a time."""
+def logits_in_views(
+    model: keras.Model, cut: str, features: FeatureSet, part: Labelled, views: Sequence[View]
+) -> np.ndarray:
+    """What a network says of a part's images in each view, from features at one of its cuts.
+
+    Args:
+        model: from images to logits.
+        cut: below which it is as it was when the features were computed.
+        features: outputs of the cut, stored for these images in all these views.
+        part: the images.
+        views: their renderings.
+
+    Returns:
+        float32, shape (views, images, classes).
+    """
+    return _predict(suffix(model, cut), features, part, views)
+
+
+def _predict(top: keras.Model, features: FeatureSet, part: Labelled, views: Sequence[View]) -> np.ndarray:
+    """What a suffix gives for each view of a part's images, read from the store a batch at a time."""
+    return np.stack([_predict_view(top, features, part, view) for view in views])
+
+
+def _predict_view(top: keras.Model, features: FeatureSet, part: Labelled, view: View) -> np.ndarray:
     found = []
     for start in range(0, len(part.digests), PREDICT_BATCH):
         pairs = [(digest, view) for digest in part.digests[start : start + PREDICT_BATCH]]

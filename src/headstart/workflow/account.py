@@ -24,7 +24,7 @@ from headstart.run import (
     RunDraft,
     SplitRecord,
 )
-from headstart.workflow.classifiers import FinetunedClassifier
+from headstart.workflow.classifiers import FinetunedClassifier, Trial
 from headstart.workflow.images import Images
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.session import Session
@@ -67,7 +67,15 @@ def _finetune_metrics(tuned: FinetunedClassifier) -> dict[str, Any]:
         "best_epoch": tuned.result.best_epoch,
         "interpolation": tuned.result.interpolation,
         "history": [asdict(epoch) for epoch in tuned.result.history],
+        "trials": [_trial(trial) for trial in tuned.trials],
     }
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    """A way of fine-tuning that was tried; its loss is an average over the views of each validation image."""
+    recipe = trial.recipe
+    made = {"cut": recipe.cut, "epochs": recipe.epochs, "learning_rate": recipe.learning_rate, "seed": recipe.seed}
+    return made | {"log_loss_in_views": trial.loss}
 
 
 def _seconds(session: Session) -> dict[str, float]:

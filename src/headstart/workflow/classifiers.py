@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from headstart.learn.decide import Candidate
 from headstart.learn.finetune import FineTuned, Labelled, Recipe
 from headstart.learn.heads import LOGITS
 from headstart.learn.probe import Probe, refit_probe
+from headstart.learn.soup import Weights
 from headstart.progress import Advance
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
@@ -94,18 +96,39 @@ class ProbeClassifier(Classifier):
         return self._pooled.load([(digest, PLAIN) for digest in digests])
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A way of fine-tuning that was tried.
+
+    Attributes:
+        recipe: how.
+        result: what it came to.
+        weights: of its network.
+        loss: log loss on the validation images, averaged over their views.
+    """
+
+    recipe: Recipe
+    result: FineTuned
+    weights: Weights
+    loss: float
+
+
 class FinetunedClassifier(Classifier):
     """The base with its top fine-tuned.
 
     Attributes:
-        result: the training curve, and the best epoch.
-        recipe: how it was fine-tuned.
+        result: the network, with the training curve of the best trial.
+        recipe: of that trial.
+        trials: all of them, in their order.
     """
 
-    def __init__(self, recipe: Recipe, result: FineTuned, images: Images, spec: ImageSpec) -> None:
+    def __init__(
+        self, recipe: Recipe, result: FineTuned, images: Images, spec: ImageSpec, trials: Sequence[Trial]
+    ) -> None:
         self._spec = spec
         self.recipe = recipe
         self.result = result
+        self.trials = tuple(trials)
         plain, *more = result.validation_logits
         self.candidate = Candidate.of(plain, images.part("validation").labels, more)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,11 @@ from headstart.learn.base_features import BaseFeatures
 from headstart.progress import Stopwatch
 from headstart.run import Choice
 
+# Converting a network that was fine-tuned, and writing the run and its report.
+FINISHING_SECONDS = 15.0
+# Of a small network on two cores.
+SECONDS_AN_IMAGE = 0.02
+
 
 @dataclass
 class Session:
@@ -23,6 +29,7 @@ class Session:
         store: keeps them.
         seed: of everything that is drawn.
         watch: times and shows the stages.
+        budget: seconds that the run may take.
         choices: what was decided so far, and why.
         computed: features that went through the engine.
         reused: features that the store had.
@@ -33,6 +40,7 @@ class Session:
     store: Store
     seed: int
     watch: Stopwatch
+    budget: float = math.inf
     choices: list[Choice] = field(default_factory=list)
     computed: int = 0
     reused: int = 0
@@ -41,6 +49,14 @@ class Session:
     def choose(self, what: str, value: object, reason: str) -> None:
         """Note a decision for the manifest and the report."""
         self.choices.append(Choice(what=what, value=str(value), reason=reason))
+
+    def seconds_left(self, test_images: int) -> float:
+        """Seconds for learning: what is left of the budget once so many test images are measured and all is written."""
+        return self.budget - self.watch.total() - FINISHING_SECONDS - test_images * self._seconds_an_image()
+
+    def _seconds_an_image(self) -> float:
+        """Of running the network; a cautious guess where it hasn't run yet."""
+        return self.watch.seconds["features"] / self.computed if self.computed else SECONDS_AN_IMAGE
 
     def extract(
         self, stage: str, title: str, paths: Sequence[Path], features: FeatureSet, views: Sequence[View] = (PLAIN,)

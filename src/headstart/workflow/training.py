@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from contextlib import suppress
 from pathlib import Path
@@ -33,8 +34,9 @@ from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
 from headstart.workflow.images import Images
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.session import Session
-from headstart.workflow.tuning import Untuned, tune
-from headstart.workflow.tuning_choice import AUTO, TuningChoice
+from headstart.workflow.tuning import tune
+from headstart.workflow.tuning_choice import AUTO, TuningChoice, parse_time
+from headstart.workflow.tuning_plan import Untuned
 
 # Images that bf16 is tried on before it is trusted, and that the finished network is checked on.
 SAMPLE = 8
@@ -60,6 +62,7 @@ def train(
     learning_rate: float | None = None,
     views: int | None = None,
     augment: str = AUTO,
+    time: str | float | None = None,
     precision: str = "auto",
     seed: int = 0,
     cache: str | Path | None = None,
@@ -86,6 +89,8 @@ def train(
         views: renderings of each image that are trained on.
         augment: what they are made of, "none", "crops" (for text), "natural", "flips", "orientation-free", or "auto":
             what the probe is found to recognise.
+        time: what all of it may take, in seconds or such as "5m". Fine-tuning is then tried from as many stages as that
+            allows, and their weights are averaged where validation finds it better; without it, one way is tried.
         precision: of the frozen part, "f32", "bf16", or "auto": bf16 where the CPU has it and the images allow it.
         seed: another seed is another split of the images.
         cache: where features are kept; by default $HEADSTART_CACHE or the user's cache folder.
@@ -110,7 +115,7 @@ def train(
         raise UnknownNameError("precision", precision, PRECISIONS)
     if not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
-    tuning = TuningChoice(finetune, finetune_from, epochs, learning_rate, views, augment)
+    tuning = TuningChoice(finetune, finetune_from, epochs, learning_rate, views, augment, parse_time(time))
     tuning.check()
     cache_folder = Path(cache) if cache else default_folder()
     dataset = scan(Path(data))  # before anything is fetched
@@ -118,7 +123,8 @@ def train(
     chosen_base = choice.resolve(cache_folder, display)
     tuning.check_stage(chosen_base)
     with Store(cache_folder) as store:
-        session = Session(BaseFeatures(chosen_base, store), store, seed, Stopwatch(display))
+        budget = tuning.seconds or math.inf
+        session = Session(BaseFeatures(chosen_base, store), store, seed, Stopwatch(display), budget)
         pooled = _prepare(session, dataset, precision)
         images = _audit_and_divide(session, dataset, pooled)
         probe = _fit_probe(session, images, pooled)

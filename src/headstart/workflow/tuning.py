@@ -1,50 +1,48 @@
-"""Fine-tuning inside a training run: what it would cost, which views it may use, and the features that it needs."""
+"""Fine-tuning inside a training run: which views it may use, what is tried, and what is made of the results."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
 
-from headstart.evaluation.metrics import accuracy
-from headstart.features.boundary import Cut, find_cuts, multiplications, prefix, suffix
+import numpy as np
+
+from headstart.evaluation.calibration import softmax
+from headstart.evaluation.metrics import accuracy, log_loss
+from headstart.features.boundary import find_cuts
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View, make_views
 from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation
-from headstart.learn.finetune import BATCH_SIZE, Recipe, finetune
+from headstart.learn.finetune import FineTuned, Recipe, finetune, logits_in_views
 from headstart.learn.probe import Probe
-from headstart.workflow.classifiers import FinetunedClassifier
+from headstart.learn.soup import Soup, Weights, greedy_soup
+from headstart.report.wording import counted
+from headstart.workflow.classifiers import FinetunedClassifier, Trial
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
-from headstart.workflow.tuning_choice import TuningChoice
+from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
+from headstart.workflow.tuning_plan import (
+    FEWEST_EPOCHS,
+    MOST_TRIALS,
+    VIEWS,
+    Effort,
+    Pace,
+    Untuned,
+    choose_epochs,
+    choose_stage,
+    looked_at_in_views,
+)
 
 # With fewer training images a class than this, fine-tuning gains at most a point over the probe and often loses some.
 FEWEST_IMAGES_A_CLASS = 50
-# More views help less than they cost: each is another run of the prefix over all training images. An epoch draws one an
-# image, so that more views than epochs would lie idle.
-VIEWS = 4
-# Passes over the images follow from the number of steps: about 500 for a few hundred images a class (BiT-HyperRule,
-# Kolesnikov et al. 2020, arXiv:1912.11370), with bounds so that few images aren't learned by heart and many are seen.
-STEPS = 600
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 20
 # Features at the cut may take so much of the store's budget, so that those of other runs aren't all driven out.
 SHARE_OF_STORE = 0.5
 BYTES_A_NUMBER = 2
-# A training step runs forward, and backward once for the inputs and once for the weights.
-BACKWARD_TOO = 3
-# Some tens of seconds on two cores.
-MOST_MULTIPLICATIONS = 1.5e12
-# Some twenty minutes and more: nobody asked to wait that long.
-TOO_MANY_MULTIPLICATIONS = 1e14
-# A minute on two cores; measured on small and large networks it is two to six.
-MULTIPLICATIONS_A_MINUTE = 4e12
-AS_ASKED = "as asked"
-
-
-@dataclass(frozen=True)
-class Untuned:
-    """Fine-tuning wasn't tried, and why."""
-
-    reason: str
+# Loading the base into Keras and a first short training take about so long.
+LEAST_SECONDS = 25.0
 
 
 def tune(
@@ -59,43 +57,154 @@ def tune(
         probe: where fine-tuning starts from.
         choice: what the user says about it.
     """
+    if untuned := _why_not(session, images, choice):
+        return untuned
+    with session.watch.stage("prepare", "Loading the base into Keras", total=None, unit="steps"):
+        epochs = choose_epochs(session, images, choice)
+        stage = choose_stage(session, images, choice, epochs)
+        if isinstance(stage, Untuned):
+            return stage
+    augmentation = _choose_augmentation(session, images, pooled, probe, choice)
+    views = _affordable_views(session, images, stage, augmentation, choice.views or min(VIEWS, epochs))
+    rate = _choose_learning_rate(session, choice)
+    recipe = Recipe(stage, views, epochs, session.features.base.detail, learning_rate=rate, seed=session.seed)
+    trials = _Trials(session, images, pooled, probe)
+    trials.run(recipe, () if choice.stage else _below(stage, session.features.base.stages))
+    return trials.classifier()
+
+
+def _below(stage: str, stages: Sequence[str]) -> tuple[str, ...]:
+    """The stages below one, the next one first."""
+    return tuple(reversed(stages[: stages.index(stage)]))
+
+
+def _why_not(session: Session, images: Images, choice: TuningChoice) -> Untuned | None:
     if not choice.wanted:
         return Untuned("fine-tuning was switched off")
-    train, validation = images.part("train"), images.part("validation")
-    a_class = len(train.digests) / len(images.classes)
+    a_class = len(images.part("train").digests) / len(images.classes)
     if a_class < FEWEST_IMAGES_A_CLASS and not choice.is_asked_for:
         return Untuned(
             f"with {a_class:.0f} training images a class, fewer than {FEWEST_IMAGES_A_CLASS}, fine-tuning isn't tried"
         )
     if len(session.features.base.stages) < 2:
         return Untuned("the base has no cut below its last layer, so there is no top to fine-tune")
-    with session.watch.stage("prepare", "Loading the base into Keras", total=None, unit="steps"):
-        epochs = _choose_epochs(session, images, choice)
-        cut = _choose_cut(session, images, choice, epochs)
-        if isinstance(cut, Untuned):
-            return cut
-        features = session.features.at(cut.layer, pooled.precision)
-    augmentation = _choose_augmentation(session, images, pooled, probe, choice)
-    views = _affordable_views(session, images, cut, augmentation, choice.views or min(VIEWS, epochs))
-    rate = _choose_learning_rate(session, choice)
-    recipe = Recipe(cut.layer, views, epochs, session.features.base.detail, learning_rate=rate, seed=session.seed)
-    paths = images.paths("train") + images.paths("validation")
-    session.extract("features", "Features of views", paths, features, views)
-    with session.watch.stage("finetune", "Fine-tuning", total=recipe.epochs * len(train.digests)) as advance:
-        result = finetune(session.features.model, recipe, features, probe, train, validation, advance)
-    return FinetunedClassifier(recipe, result, images, session.features.base.spec)
+    if session.seconds_left(len(images.part("test").digests)) < LEAST_SECONDS:
+        return Untuned(f"the time given leaves less than {LEAST_SECONDS:.0f} s for fine-tuning, so it isn't tried")
+    return None
 
 
-def _choose_epochs(session: Session, images: Images, choice: TuningChoice) -> int:
-    """About so many that there are as many steps as there should be."""
-    if choice.epochs is not None:
-        session.choose("epochs", choice.epochs, AS_ASKED)
-        return choice.epochs
-    a_step = len(images.part("train").digests) / BATCH_SIZE
-    epochs = min(max(math.ceil(STEPS / a_step), FEWEST_EPOCHS), MOST_EPOCHS)
-    bounds = f"at least {FEWEST_EPOCHS} and at most {MOST_EPOCHS} epochs"
-    session.choose("epochs", epochs, f"about {STEPS} steps of {BATCH_SIZE} images, and {bounds}")
-    return epochs
+class _Trials:
+    """Ways of fine-tuning that are tried one after the other, each from the pretrained weights and the probe."""
+
+    def __init__(self, session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> None:
+        self._session, self._images, self._pooled, self._probe = session, images, pooled, probe
+        self._base = session.features.model
+        self._pretrained = self._base.get_weights() if self._left() < math.inf else []
+        self._trainable = [(layer, layer.trainable) for layer in self._base.layers]
+        self._pace = Pace(Effort(self._base, images))
+        self._done: list[Trial] = []
+        self._omitted: Recipe | None = None
+
+    def run(self, first: Recipe, deeper: Sequence[str]) -> None:
+        """Try a recipe and, while they fit into the time, the same from deeper stages and then from other seeds.
+
+        Args:
+            first: tried in any case.
+            deeper: stages below its own, the next one first.
+        """
+        left = self._left()
+        self._try(self._pace.fitted(first, left) or replace(first, epochs=min(FEWEST_EPOCHS, first.epochs)))
+        if left == math.inf:
+            return
+        for stage in deeper:
+            if not self._fits(replace(first, cut=stage)):
+                break
+        for number in count(1):
+            if not self._fits(replace(first, cut=self._best().recipe.cut, seed=first.seed + number)):
+                break
+        self._tell_of_time()
+
+    def classifier(self) -> FinetunedClassifier:
+        """What they come to: the best of them, or the mean of several where validation finds that better."""
+        best = self._best()
+        result = best.result if len(self._done) == 1 else self._mixed(best)
+        return FinetunedClassifier(best.recipe, result, self._images, self._session.features.base.spec, self._done)
+
+    def _left(self) -> float:
+        return self._session.seconds_left(len(self._images.part("test").digests))
+
+    def _best(self) -> Trial:
+        return min(self._done, key=lambda trial: trial.loss)
+
+    def _fits(self, recipe: Recipe) -> bool:
+        """Try a recipe, with fewer epochs if need be, unless it would take too long."""
+        fitted = self._pace.fitted(recipe, self._left()) if len(self._done) < MOST_TRIALS else None
+        if fitted is None or _room(self._session, self._images, recipe.cut) < len(recipe.views):
+            self._omitted = self._omitted or recipe
+            return False
+        self._try(fitted)
+        return True
+
+    def _try(self, recipe: Recipe) -> None:
+        session, images = self._session, self._images
+        self._restore()
+        features = session.features.at(recipe.cut, self._pooled.precision)
+        paths = images.paths("train") + images.paths("validation")
+        session.extract("features", "Features of views", paths, features, recipe.views)
+        train, validation = images.part("train"), images.part("validation")
+        deadline = time.monotonic() + self._left()
+        start = time.monotonic()
+        title = f"Fine-tuning above {recipe.cut}"
+        with session.watch.stage("finetune", title, total=recipe.epochs * len(train.digests)) as advance:
+            result = finetune(self._base, recipe, features, self._probe, train, validation, advance, deadline)
+        trial = Trial(recipe, result, result.model.get_weights(), self._loss(result.validation_logits))
+        self._pace.timed(recipe, len(result.history) - 1, time.monotonic() - start)
+        self._done.append(trial)
+
+    def _restore(self) -> None:
+        """The base as it was before the trials."""
+        if self._done:
+            self._base.set_weights(self._pretrained)
+            for layer, trainable in self._trainable:
+                layer.trainable = trainable
+
+    def _mixed(self, best: Trial) -> FineTuned:
+        """The greedy soup of all trials, from features at the deepest of their cuts."""
+        deepest = min((trial.recipe.cut for trial in self._done), key=self._session.features.base.stages.index)
+        features = self._session.features.at(deepest, self._pooled.precision)
+        model, validation = best.result.model, self._images.part("validation")
+
+        def look(weights: Weights) -> np.ndarray:
+            model.set_weights(weights)
+            return logits_in_views(model, deepest, features, validation, best.recipe.views)
+
+        trials = [trial.weights for trial in self._done], [trial.loss for trial in self._done]
+        with self._session.watch.stage("finetune", "Averaging weights", total=None, unit="networks"):
+            soup = greedy_soup(*trials, lambda weights: self._loss(look(weights)))
+            logits = look(soup.weights)
+        self._tell_of_soup(soup)
+        return replace(best.result, validation_logits=logits)
+
+    def _loss(self, logits_in_views: np.ndarray) -> float:
+        labels = self._images.part("validation").labels
+        return float(np.mean([log_loss(softmax(logits), labels) for logits in logits_in_views]))
+
+    def _tell_of_soup(self, soup: Soup) -> None:
+        best = self._done[soup.members[0]]
+        members = [self._done[number].recipe.cut for number in soup.members]
+        tried = ", ".join(f"{trial.loss:.3f} above {trial.recipe.cut}" for trial in self._done)
+        reason = f"validation log loss {soup.loss:.3f}; of those tried {tried}"
+        value = f"the mean of {len(members)}" if len(members) > 1 else f"the one above {best.recipe.cut} alone"
+        self._session.choose("fine-tuned network", value, reason)
+
+    def _tell_of_time(self) -> None:
+        session, tried = self._session, counted(len(self._done), "way", "ways")
+        if self._omitted is None or len(self._done) == MOST_TRIALS:
+            session.choose("time", f"{session.budget:.0f} s", f"as asked; {tried} of fine-tuning tried, which is all")
+            return
+        minutes = self._pace.seconds(self._omitted) / 60
+        more = f"fine-tuning above {self._omitted.cut}, some {minutes:.1f} minutes more, would have been tried next"
+        session.choose("time", f"{session.budget:.0f} s", f"as asked; {tried} of fine-tuning tried; {more}")
 
 
 def _choose_learning_rate(session: Session, choice: TuningChoice) -> float:
@@ -103,40 +212,6 @@ def _choose_learning_rate(session: Session, choice: TuningChoice) -> float:
     reason = "measured to do best where the head starts from the probe" if choice.learning_rate is None else AS_ASKED
     session.choose("learning rate", f"{rate:g}", reason)
     return rate
-
-
-def _choose_cut(session: Session, images: Images, choice: TuningChoice, epochs: int) -> Cut | Untuned:
-    """The deepest stage whose training fits the effort; where none does, the shallowest, if that is bearable."""
-    model = session.features.model
-    cuts = {cut.layer: cut for cut in find_cuts(model)}
-    if choice.stage is not None:
-        session.choose("fine-tuning from", f"above {choice.stage}", AS_ASKED)
-        return cuts[choice.stage]
-    passes = epochs * len(images.part("train").digests)
-    stages = session.features.base.stages[:-1]
-    effort = {stage: BACKWARD_TOO * passes * multiplications(suffix(model, stage)) for stage in stages}
-    affordable = [stage for stage in stages if effort[stage] <= MOST_MULTIPLICATIONS]
-    chosen = affordable[0] if affordable else stages[-1]
-    whole = effort[chosen] + _effort_of_features(session, images, chosen)
-    if whole > TOO_MANY_MULTIPLICATIONS and not choice.is_asked_for:
-        minutes = whole / MULTIPLICATIONS_A_MINUTE
-        return Untuned(
-            f"fine-tuning {session.features.base.name} on these images would take some {minutes:.0f} minutes and more, "
-            "so it isn't tried; a smaller base can be fine-tuned in less"
-        )
-    cost = f"{epochs} epochs take {effort[chosen]:.1e} multiplications"
-    session.choose("fine-tuning from", f"above {chosen}", f"{cost}; from a stage deeper they would take more")
-    return cuts[chosen]
-
-
-def _effort_of_features(session: Session, images: Images, cut: str) -> float:
-    """Multiplications of running the part below the cut on every view."""
-    return VIEWS * _with_views(images) * multiplications(prefix(session.features.model, cut))
-
-
-def _with_views(images: Images) -> int:
-    """How many images are looked at in several views: trained on, and decided by."""
-    return len(images.part("train").digests) + len(images.part("validation").digests)
 
 
 def _choose_augmentation(
@@ -158,14 +233,20 @@ def _choose_augmentation(
 
 
 def _affordable_views(
-    session: Session, images: Images, cut: Cut, augmentation: Augmentation, wanted: int
+    session: Session, images: Images, stage: str, augmentation: Augmentation, wanted: int
 ) -> tuple[View, ...]:
     """As many views as are wanted, the preset has and the store has room for."""
-    one_view = _with_views(images) * cut.size * BYTES_A_NUMBER
-    room = int(session.store.budget_bytes * SHARE_OF_STORE / max(one_view, 1))
+    room = _room(session, images, stage)
     views = make_views(augmentation.preset, max(1, min(wanted, room)), session.seed)
     reason = augmentation.reason
     if room < wanted:
         reason += f"; the store has room for {max(room, 1)} of {wanted} views"
     session.choose("views", f"{len(views)}, {augmentation.preset}", reason)
     return views
+
+
+def _room(session: Session, images: Images, stage: str) -> int:
+    """How many views' features at a stage the store may take."""
+    size = next(cut.size for cut in find_cuts(session.features.model) if cut.layer == stage)
+    one_view = looked_at_in_views(images) * size * BYTES_A_NUMBER
+    return int(session.store.budget_bytes * SHARE_OF_STORE / max(one_view, 1))

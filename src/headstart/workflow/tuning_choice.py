@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from headstart.catalog.base import Base
@@ -10,6 +11,8 @@ from headstart.errors import UnknownNameError, UsageError
 from headstart.images.views import PRESETS, Preset
 
 AUTO = "auto"
+AS_ASKED = "as asked"
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class TuningChoice:
         learning_rate: at its peak.
         views: renderings of each image.
         augment: the preset that they come from.
+        seconds: that the whole training run may take.
     """
 
     wanted: bool = True
@@ -31,6 +35,7 @@ class TuningChoice:
     learning_rate: float | None = None
     views: int | None = None
     augment: str = AUTO
+    seconds: float | None = None
 
     def check(self) -> None:
         """Refuses what no training run can do; the stage is looked at by `check_stage`, once there is a base.
@@ -45,6 +50,8 @@ class TuningChoice:
                 raise UsageError(f"{name} is {number}", "give a whole number from 1 on")
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise UsageError(f"--lr is {self.learning_rate:g}", "give a rate above 0, such as 2e-4")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise UsageError(f"--time is {self.seconds:g} seconds", "give a time such as 90s, 5m or 1h")
         if self.augment != AUTO and self.augment not in PRESETS:
             raise UnknownNameError("augmentation", self.augment, (AUTO, *PRESETS))
 
@@ -69,7 +76,8 @@ class TuningChoice:
 
     def options(self) -> list[str]:
         """The options of the command line that say the same; those left out say nothing."""
-        return self._how() if self.wanted else ["--no-finetune"]
+        time = [] if self.seconds is None else ["--time", f"{self.seconds:g}s"]
+        return (self._how() if self.wanted else ["--no-finetune"]) + time
 
     def _how(self) -> list[str]:
         """Those that say how to fine-tune."""
@@ -81,3 +89,17 @@ class TuningChoice:
             "--augment": None if self.augment == AUTO else self.augment,
         }
         return [word for name, value in values.items() if value is not None for word in (name, str(value))]
+
+
+def parse_time(text: str | float | None) -> float | None:
+    """A time as typed, in seconds: "90s", "5m", "1h30m"; a number is one of seconds already.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text is None or isinstance(text, int | float):
+        return text
+    compact = text.replace(" ", "").lower()
+    if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", compact):
+        raise UsageError(f"{text!r} is no time", "give hours, minutes or seconds, such as 1h30m, 5m or 90s")
+    return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(r"([\d.]+)([hms])", compact))
