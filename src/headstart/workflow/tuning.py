@@ -82,7 +82,9 @@ def tune(
     paths = images.paths("train") + images.paths("validation")
     session.extract("features", "Features of views", paths, features, views)
     with session.watch.stage("finetune", "Fine-tuning", total=recipe.epochs * len(train.digests)) as advance:
-        result = finetune(session.features.model, recipe, features, probe, train, validation, advance)
+        result = finetune(
+            session.features.model, recipe, features, probe, train, validation, advance, session.checkpoints
+        )
     return FinetunedClassifier(recipe, result, images, session.features.base.spec)
 
 
