@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from headstart.catalog import bases
+from headstart.learn.checkpoint import Checkpoints, Saved
 from headstart.run import Run
 
 Command = Callable[..., Any]
@@ -285,9 +287,24 @@ def test_the_cache_can_be_looked_at_and_pruned(
     assert (found["path"], found["values"]) == (str(fresh_cache / "features.sqlite"), 72)
     assert 0 < found["file_bytes"] < found["budget_bytes"]
     assert "features.sqlite: 72 features, 0 MB of " in headstart("cache", "info", *where).out
-    assert json.loads(headstart("cache", "prune", "--keep-mb", 500, *where, "--json").out) == {"removed": 0}
+    assert json.loads(headstart("cache", "prune", "--keep-mb", 500, *where, "--json").out) == {
+        "removed": 0,
+        "checkpoints": 0,
+    }
     assert headstart("cache", "prune", *where).out == "removed 72 features\n"
     assert json.loads(headstart("cache", "info", *where, "--json").out)["values"] == 0
+
+
+def test_checkpoints_are_counted_and_pruned(headstart: Command, cache_dir: Path) -> None:
+    where = ["--cache", cache_dir]
+    for name in ("one", "two"):
+        Checkpoints(cache_dir).of(name).save(Saved({}, {"weights": np.zeros(600_000, np.float32)}))
+    found = json.loads(headstart("cache", "info", *where, "--json").out)
+    assert (found["checkpoints"], found["checkpoint_bytes"] // 1000) == (2, 4800)
+    assert "\ncheckpoints of fine-tunings that were stopped: 2, 5 MB\n" in headstart("cache", "info", *where).out
+    assert headstart("cache", "prune", *where).out == "removed 0 features and 2 checkpoints\n"
+    assert json.loads(headstart("cache", "info", *where, "--json").out)["checkpoints"] == 0
+    assert "stopped" not in headstart("cache", "info", *where).out
 
 
 def test_a_cache_that_can_not_be_made_is_told_in_one_line(headstart: Command, text_file: Path) -> None:

@@ -21,6 +21,9 @@ class RecordingDisplay(Display):
         yield self.events.append
         self.events.append("end")
 
+    def say(self, sentence: str) -> None:
+        self.events.append(sentence)
+
 
 def test_a_stopwatch_times_each_stage() -> None:
     watch = Stopwatch()
@@ -67,6 +70,29 @@ def test_a_stopwatch_passes_stages_and_steps_on_to_its_display() -> None:
     with watch.stage("fit", "Fitting", unit="steps"):
         pass
     assert display.events == [("Reading", 8, "images"), 5, 3, "end", ("Fitting", None, "steps"), "end"]
+
+
+def test_a_sentence_goes_to_the_display() -> None:
+    display = RecordingDisplay()
+    Stopwatch(display).say("It goes on.")
+    Stopwatch().say("Nobody hears that.")
+    assert display.events == ["It goes on."]
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_sentence_said_within_a_stage_stands_in_a_line_above_its_bar(is_terminal: bool) -> None:
+    file = io.StringIO()
+    if is_terminal:
+        file.isatty = lambda: True  # type: ignore[method-assign]
+    display, sentence = RichDisplay(file), f"It goes on {'and on ' * 20}[bold] in brackets."
+    with display.stage("Reading", 4, "images") as advance:
+        display.say(sentence)
+        advance(4)
+    display.say("It is done.")
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "\n", file.getvalue())
+    assert sentence in text.split("\n")
+    assert "It is done." in text.split("\n")[-3:]
+    assert text.index(sentence) < text.index("4/4")
 
 
 def test_no_display_is_silent(capfd: pytest.CaptureFixture[str]) -> None:

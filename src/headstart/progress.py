@@ -10,7 +10,11 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TextIO
+from functools import cached_property
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Advance = Callable[[int], None]
 
@@ -28,6 +32,10 @@ class Display(ABC):
             unit: what is counted, in the plural.
         """
 
+    @abstractmethod
+    def say(self, sentence: str) -> None:
+        """Shows a sentence, within a stage or outside."""
+
 
 class NoDisplay(Display):
     """Shows nothing."""
@@ -36,6 +44,9 @@ class NoDisplay(Display):
     def stage(self, title: str, total: int | None, unit: str) -> Iterator[Advance]:
         yield lambda count: None
 
+    def say(self, sentence: str) -> None:
+        """Nothing."""
+
 
 class RichDisplay(Display):
     """A bar a stage on a terminal, with its rate and the time that remains; a line a stage where there is none."""
@@ -43,12 +54,20 @@ class RichDisplay(Display):
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
+    @cached_property
+    def _console(self) -> Console:
+        """One for all, so that a sentence said within a stage lands above its bar."""
+        from rich.console import Console
+
+        return Console(file=self._file)
+
+    def say(self, sentence: str) -> None:
+        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
     @contextmanager
     def stage(self, title: str, total: int | None, unit: str) -> Iterator[Advance]:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        console = Console(file=self._file)
         columns = (
             TextColumn("{task.description:<28}"),
             BarColumn(bar_width=24),
@@ -57,7 +76,7 @@ class RichDisplay(Display):
             TimeRemainingColumn(elapsed_when_finished=True, compact=True),
         )
         start, done = time.monotonic(), 0
-        with Progress(*columns, console=console) as bars:
+        with Progress(*columns, console=self._console) as bars:
             task = bars.add_task(title, total=total, rate="")
 
             def advance(count: int) -> None:
@@ -92,6 +111,10 @@ class Stopwatch:
                 yield advance
         finally:
             self.seconds[key] = self.seconds.get(key, 0.0) + time.monotonic() - start
+
+    def say(self, sentence: str) -> None:
+        """Passes a sentence on to the display."""
+        self._display.say(sentence)
 
     def total(self) -> float:
         """Seconds since the stopwatch was made."""

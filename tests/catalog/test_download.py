@@ -356,6 +356,9 @@ def test_progress_is_told_in_megabytes(serve: Any, target: Path) -> None:
             stages.append((title, total, unit))
             yield steps.append
 
+        def say(self, sentence: str) -> None:
+            raise AssertionError(sentence)
+
     download(serve(slowly).address, target, RIGHT, Watching(), HASTY)
     assert stages == [("Downloading weights", 1, "MB")]
     assert sum(steps) == 1

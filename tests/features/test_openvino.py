@@ -54,6 +54,14 @@ def test_a_linear_head_leaves_the_pooled_network_as_it_was(pooled: Path, inputs:
     assert (pooled.read_bytes(), pooled.with_suffix(".bin").read_bytes()) == before
 
 
+def test_a_linear_head_is_written_the_same_whatever_was_made_before(pooled: Path, tmp_path: Path) -> None:
+    weights, bias = np.ones((32, 2), np.float32), np.zeros(2, np.float32)
+    for name in ("one", "two"):
+        append_linear_head(pooled, weights, bias, tmp_path / f"{name}.xml")
+    for suffix in (".xml", ".bin"):
+        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+
+
 def test_a_network_whose_description_is_cut_short_is_refused(damaged: Path) -> None:
     damaged.write_text(damaged.read_text()[:2000])
     with pytest.raises(EngineError, match=r"copy\.xml can't be read as a network; it is damaged; make it again"):

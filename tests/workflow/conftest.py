@@ -7,7 +7,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+SIZE = 32
 
 Rows = list[dict[str, str]]
 
@@ -36,3 +40,25 @@ def divided(tmp_path_factory: pytest.TempPathFactory, make_images: Callable[...,
     for seed, (part, images) in enumerate({"train": 12, "validation": 5, "test": 6}.items(), start=10):
         make_images(root / part, {"cat": images, "dog": images}, size=48, seed=seed)
     return root
+
+
+@pytest.fixture(scope="session")
+def hard_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Warm lying and cold standing stripes against the others: a linear head on fixed features falls short of it."""
+    root = tmp_path_factory.mktemp("hard") / "photos"
+    rng = np.random.default_rng(0)
+    for label, same in (("different", False), ("same", True)):
+        (root / label).mkdir(parents=True)
+        for number in range(200):
+            warm = number % 2 == 0
+            _entangled(warm, warm == same, rng).save(root / label / f"{number:03}.png")
+    return root
+
+
+def _entangled(warm: bool, lying: bool, rng: np.random.Generator) -> Image.Image:
+    """Stripes in a colour."""
+    y, x = np.mgrid[:SIZE, :SIZE] / SIZE
+    stripes = np.sin(rng.uniform(25, 40) * (y if lying else x) + rng.uniform(0, 7))
+    light = 0.5 + 0.25 * stripes + rng.normal(0, 0.15, (SIZE, SIZE))
+    colour = np.array([0.9, 0.4, 0.3] if warm else [0.3, 0.4, 0.9])
+    return Image.fromarray((255 * np.clip(light[..., None] * colour, 0, 1)).astype("uint8"))

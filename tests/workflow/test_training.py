@@ -322,7 +322,7 @@ def test_an_interruption_is_told_in_a_line_and_leaves_no_run(
     code, err = start_and_stop(command, fresh_cache / "features.sqlite", signal.SIGINT)
     assert code == 130
     assert err.splitlines()[-1] == (
-        "headstart: interrupted; what was computed is kept: start again to go on from there"
+        "headstart: interrupted; what was computed is kept: the same command goes on from there"
     )
     assert "Traceback" not in err
     assert not out.exists()

@@ -7,37 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from headstart.images.spec import ImageSpec
 from headstart.learn.augmentation import Augmentation
 from headstart.learn.finetune import Labelled
 from headstart.run import Run
 from headstart.workflow import train, tuning, tuning_plan
-
-SIZE = 32
-
-
-def entangled(warm: bool, lying: bool, rng: np.random.Generator) -> Image.Image:
-    """Stripes in a colour."""
-    y, x = np.mgrid[:SIZE, :SIZE] / SIZE
-    stripes = np.sin(rng.uniform(25, 40) * (y if lying else x) + rng.uniform(0, 7))
-    light = 0.5 + 0.25 * stripes + rng.normal(0, 0.15, (SIZE, SIZE))
-    colour = np.array([0.9, 0.4, 0.3] if warm else [0.3, 0.4, 0.9])
-    return Image.fromarray((255 * np.clip(light[..., None] * colour, 0, 1)).astype("uint8"))
-
-
-@pytest.fixture(scope="module")
-def hard_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Warm lying and cold standing stripes against the others: a linear head on fixed features falls short of it."""
-    root = tmp_path_factory.mktemp("hard") / "photos"
-    rng = np.random.default_rng(0)
-    for label, same in (("different", False), ("same", True)):
-        (root / label).mkdir(parents=True)
-        for number in range(200):
-            warm = number % 2 == 0
-            entangled(warm, warm == same, rng).save(root / label / f"{number:03}.png")
-    return root
 
 
 @pytest.fixture(scope="module")

@@ -60,5 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # Typer takes the KeyboardInterrupt and leaves its exit code
-            print("headstart: interrupted; what was computed is kept: start again to go on from there", file=sys.stderr)
+            print(
+                "headstart: interrupted; what was computed is kept: the same command goes on from there",
+                file=sys.stderr,
+            )
         raise

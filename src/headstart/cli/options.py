@@ -36,7 +36,11 @@ TrustOption = Annotated[
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Another seed is another split of the images.")]
 CacheOption = Annotated[
     Path | None,
-    typer.Option("--cache", metavar="DIR", help="Where features are kept; else $HEADSTART_CACHE or the user's cache."),
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        help="Where features and checkpoints are kept; else $HEADSTART_CACHE or the user's cache.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 PrecisionOption = Annotated[

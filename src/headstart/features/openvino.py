@@ -186,9 +186,11 @@ def append_linear_head(pooled: Path, weights: np.ndarray, bias: np.ndarray, path
 
     network = openvino.Core().read_model(pooled)
     features = network.output(0).get_node().input_value(0)
-    product = ops.matmul(features, ops.constant(weights), transpose_a=False, transpose_b=False)
-    logits = ops.add(product, ops.constant(bias))
-    classifier = openvino.Model([ops.result(logits)], network.get_parameters(), "classifier")
+    # With names, since OpenVINO would number them by how many nodes the process has made before.
+    kernel, offset = ops.constant(weights, name="logits_kernel"), ops.constant(bias, name="logits_bias")
+    product = ops.matmul(features, kernel, transpose_a=False, transpose_b=False, name="logits_product")
+    logits = ops.result(ops.add(product, offset, name="logits"), name="logits_result")
+    classifier = openvino.Model([logits], network.get_parameters(), "classifier")
     try:
         openvino.save_model(classifier, path, compress_to_fp16=False)
     except RuntimeError as error:  # all that OpenVINO says of a full disk is "iostream error"

@@ -12,17 +12,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headstart.evaluation.calibration import softmax
 from headstart.evaluation.metrics import accuracy, log_loss
-from headstart.features.arrays import ArrayFeatures
+from headstart.features.arrays import ArrayFeatures, digest_of
 from headstart.features.boundary import suffix
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View
+from headstart.learn.checkpoint import Arrays, Checkpoint, Checkpoints, Saved
 from headstart.learn.freeze import freeze_batch_norm, freeze_below
 from headstart.learn.heads import attach_training_head, fold_training_head
 from headstart.learn.probe import Probe
@@ -117,8 +118,12 @@ def finetune(
     validation: Labelled,
     advance: Callable[[int], None] = lambda count: None,
     deadline: float = math.inf,
+    checkpoints: Checkpoints | None = None,
 ) -> FineTuned:
     """Train the part of a base above the recipe's cut, with a head on it; the base's own layers change.
+
+    Interrupted after some epochs and called again with the same arguments, it goes on from the last one that was
+    finished, and comes to the same weights, bit for bit. A call that had finished leaves nothing to train.
 
     Args:
         base: a pretrained network without its top.
@@ -127,8 +132,10 @@ def finetune(
         probe: the head to start from.
         train: what is learned from.
         validation: what the best epoch is chosen by.
-        advance: called with the number of images trained on since the last call.
+        advance: called with the number of images trained on since the last call; first, if there are any, with those of
+            the epochs that a checkpoint has.
         deadline: in seconds of `time.monotonic`, when the best so far must do.
+        checkpoints: where each epoch is kept until somebody removes it; None to keep none.
     """
     model = attach_training_head(base, probe, recipe.seed, recipe.detail, recipe.dropout)
     freeze_batch_norm(model)
@@ -136,26 +143,31 @@ def finetune(
     top = suffix(model, recipe.cut)
     start = top.get_weights()
     sizes = batch_sizes(len(train.digests), recipe.batch_size)
-    batches = _batches(recipe, features, train, top, sizes, classes=probe.bias.size)
-    _compile(model, recipe, steps=recipe.epochs * len(batches))
+    _compile(model, recipe, steps=recipe.epochs * len(sizes))
+    identity = _identity(recipe, features, probe, train, validation, start)
+    checkpoint = checkpoints.of(*identity) if checkpoints else None
+    course = _Course(model, top, validation, (len(recipe.views), len(validation.digests), probe.bias.size), checkpoint)
+
+    def look(views: Sequence[View] = (PLAIN,)) -> np.ndarray:
+        return _predict(top, features, validation, views)
+
     began = time.monotonic()
-    start_logits = _predict(top, features, validation, recipe.views)
+    if not course.resume():
+        course.start(look(recipe.views))
     looking = time.monotonic() - began
-    best = _Best(top, validation)
-    best.see(start_logits[0], epoch=0, loss=None)
-
-    def plainly() -> np.ndarray:
-        return np.asarray(_predict(top, features, validation, (PLAIN,))[0])
-
-    # What comes after training asks for as many views again, and for the plain one at each share of the way.
-    last_step = deadline - looking * (1 + len(INTERPOLATIONS) / len(recipe.views))
-    watch = _watch(lambda epoch, loss: best.see(plainly(), epoch, loss), advance, sizes, last_step)
-    settings = {"x": batches, "epochs": recipe.epochs, "shuffle": False}
-    fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
-    share = _interpolate(top, start, best.weights, plainly, validation)
-    logits = _predict(top, features, validation, recipe.views)
+    if course.done:
+        advance(course.done * len(train.digests))
+    if course.done < recipe.epochs:
+        batches = _batches(recipe, features, train, top, sizes, probe.bias.size, first_epoch=course.done)
+        # What comes after training asks for as many views again, and for the plain one at each share of the way.
+        last_step = deadline - looking * (1 + len(INTERPOLATIONS) / len(recipe.views))
+        watch = _watch(lambda epoch, loss: course.see(look()[0], epoch, loss), advance, sizes, last_step)
+        settings = {"x": batches, "epochs": recipe.epochs, "initial_epoch": course.done, "shuffle": False}
+        fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
+    share = _interpolate(top, start, course.best, lambda: look()[0], validation)
+    logits = look(recipe.views)
     folded = fold_training_head(model, base, probe, recipe.detail)
-    return FineTuned(folded, start_logits, logits, tuple(best.history), best.epoch, share)
+    return FineTuned(folded, course.start_logits, logits, tuple(course.history), course.best_epoch, share)
 
 
 def _interpolate(
@@ -197,33 +209,105 @@ def _compile(model: keras.Model, recipe: Recipe, steps: int) -> None:
     model.compile(optimizer, loss, jit_compile=False)
 
 
-class _Best:
-    """Watches the validation part and remembers the weights that did best on it."""
+class _Course:
+    """Remembers each epoch and the weights that did best on the validation part, and keeps it all in a checkpoint."""
 
-    def __init__(self, top: keras.Model, validation: Labelled) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        top: keras.Model,
+        validation: Labelled,
+        logits_shape: tuple[int, ...],
+        checkpoint: Checkpoint | None,
+    ) -> None:
         self._top = top
+        self._optimizer = model.optimizer
+        self._optimizer.build(model.trainable_variables)  # so that there is something to restore
         self._labels = validation.labels
-        self.weights: list[np.ndarray] = []
+        self._checkpoint = checkpoint
+        self.start_logits = np.zeros(logits_shape, np.float32)
+        self.best: list[np.ndarray] = []
         self.history: list[Epoch] = []
-        self.epoch = -1
+        self.best_epoch = -1
 
-    def see(self, logits: np.ndarray, epoch: int, loss: float | None) -> None:
+    @property
+    def done(self) -> int:
+        """Epochs that are finished."""
+        return self.history[-1].epoch
+
+    def start(self, logits: np.ndarray) -> None:
+        """Epoch 0, from the logits of the validation part in each view."""
+        self.start_logits = logits
+        self._judge(logits[0], 0, None)
+
+    def see(self, logits: np.ndarray, epoch: int, loss: float) -> None:
+        """An epoch that has just been finished, from the logits of the plain view."""
+        self._judge(logits, epoch, loss)
+        if self._checkpoint:
+            state = {"history": [asdict(found) for found in self.history], "best_epoch": self.best_epoch}
+            self._checkpoint.save(Saved(state, self._arrays(self.best)))
+
+    def resume(self) -> bool:
+        """Put everything where the checkpoint has it; False where there is none."""
+        if self._checkpoint is None:
+            return False
+        saved = self._checkpoint.load(self._arrays(self._top.get_weights()))
+        if saved is None:
+            return False
+        self.history = [Epoch(**row) for row in saved.state["history"]]
+        self.best_epoch = saved.state["best_epoch"]
+        self.start_logits = saved.arrays["start_logits"]
+        self.best = [saved.arrays[f"best/{number}"] for number in range(len(self._top.get_weights()))]
+        for number, variable in enumerate(self._variables()):
+            variable.assign(saved.arrays[f"variable/{number}"])
+        self._checkpoint.say(f"Fine-tuning goes on after epoch {self.done}, where it was stopped.")
+        return True
+
+    def _judge(self, logits: np.ndarray, epoch: int, loss: float | None) -> None:
         probabilities = softmax(logits)
         found = Epoch(epoch, loss, log_loss(probabilities, self._labels), accuracy(probabilities, self._labels))
-        if not self.history or found.validation_loss < self.history[self.epoch].validation_loss:
-            self.epoch, self.weights = epoch, self._top.get_weights()
+        if not self.history or found.validation_loss < self.history[self.best_epoch].validation_loss:
+            self.best_epoch, self.best = epoch, self._top.get_weights()
         self.history.append(found)
+
+    def _arrays(self, best: list[np.ndarray]) -> Arrays:
+        import keras
+
+        variables = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
+        groups = {"variable": variables, "best": best}
+        named = {f"{group}/{number}": array for group, some in groups.items() for number, array in enumerate(some)}
+        return named | {"start_logits": self.start_logits}
+
+    def _variables(self) -> list[Any]:
+        """Of the network, the states of its random generators among them, and of the optimizer."""
+        return [*self._top.variables, *self._optimizer.variables]
+
+
+def _identity(
+    recipe: Recipe, features: FeatureSet, probe: Probe, train: Labelled, validation: Labelled, start: list[np.ndarray]
+) -> list[str]:
+    """Everything that fine-tuning depends on, in words; `start` are the weights before the first step."""
+    kind = (features.spec.key, features.network, features.engine.identity, features.dtype)
+    fitted = (probe.weights, probe.bias, probe.mean, probe.deviation)
+    arrays = (digest_of(array).hex() for array in (train.labels, validation.labels, *fitted, *start))
+    return [repr(recipe), *kind, *train.digests, "validation", *validation.digests, *arrays]
 
 
 def _batches(
-    recipe: Recipe, features: FeatureSet, train: Labelled, top: keras.Model, sizes: tuple[int, ...], classes: int
+    recipe: Recipe,
+    features: FeatureSet,
+    train: Labelled,
+    top: keras.Model,
+    sizes: tuple[int, ...],
+    classes: int,
+    first_epoch: int,
 ) -> keras.utils.PyDataset:
     """Epochs of each image once, in one of its views; order and views depend on seed and epoch only."""
     at_cut = ArrayFeatures(features.network, features.engine, features.store, tuple(top.inputs[0].shape)[1:])
     keys = tuple([features.key(digest, view) for digest in train.digests] for view in recipe.views)
     targets = np.eye(classes, dtype=np.float32)[train.labels]
     stored = Stored(at_cut, keys, targets, None, sizes, reordered=False, computed=0)
-    return feature_batches(stored, True, sizes, recipe.seed)
+    return feature_batches(stored, True, sizes, recipe.seed, first_epoch)
 
 
 def _watch(

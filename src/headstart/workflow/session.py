@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from headstart.features.extract import Extraction, FeatureSet, extract
 from headstart.features.store import Store
 from headstart.images.views import PLAIN, View
 from headstart.learn.base_features import BaseFeatures
+from headstart.learn.checkpoint import Checkpoints
 from headstart.progress import Stopwatch
 from headstart.run import Choice
 
@@ -45,6 +47,11 @@ class Session:
     computed: int = 0
     reused: int = 0
     decode_seconds: float = 0.0
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """Of the fine-tunings of this run, in the folder of the store."""
+        return Checkpoints(self.store.folder, self.watch.say)
 
     def choose(self, what: str, value: object, reason: str) -> None:
         """Note a decision for the manifest and the report."""

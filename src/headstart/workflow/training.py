@@ -136,7 +136,9 @@ def train(
         options = {"base": choice.name, "precision": precision, "seed": seed}
         command = _command(data, out, options, choice.options() + tuning.options())
         with draft:
-            return _finish(session, draft, images, probe, outcome, command)
+            run = _finish(session, draft, images, probe, outcome, command)
+        session.checkpoints.remove_used()  # not before the run is there
+        return run
 
 
 def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:

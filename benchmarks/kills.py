@@ -1,0 +1,205 @@
+"""Kills `headstart train` at random moments and looks whether the same command, started again, ends the same.
+
+    python benchmarks/kills.py --kills 100
+
+Each time the run is killed once (SIGKILL), at a moment drawn uniformly from the time that it takes when nobody does;
+one in four instead while it writes a checkpoint, after a random number of epochs. Then the same command is started
+again and left alone. Every run has a cache folder of its own, most of them with the converted networks of another run
+in it, which take a good part of the time to make; one in ten is empty. What the run that was killed comes to is
+compared with what two runs came to that nobody interrupted: weights, network, predictions and split byte for byte,
+metrics but for seconds and counts of features, and the choices with their reasons.
+
+The task: a few hundred ELPV solar cells at 64 pixels, EfficientNet-Lite0, fine-tuned from block 10 on, and fine-tuning
+is what is chosen. Expect as many identical results as kills. On two cores a kill takes a good minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from recording import record, spread
+
+IMAGES_A_CLASS = 400
+EPOCHS = 8
+OPTIONS = ["--image-size", "64", "--finetune-from", "block10_add", "--epochs", str(EPOCHS), "--lr", "1e-3"]
+OPTIONS += ["--views", "4", "--augment", "flips", "--precision", "f32"]
+SAME_BYTES = ("weights.safetensors", "network.bin", "predictions.csv", "split.csv", "quarantine.csv")
+WENT_ON = re.compile(r"Fine-tuning goes on after epoch (\d+)")
+IN_CHECKPOINT_EVERY, EMPTY_CACHE_EVERY = 4, 10
+
+
+def main() -> None:
+    """Measures the run that nobody interrupts, kills it as often as asked, and records what came of it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=100)
+    kills = parser.parse_args().kills
+    with tempfile.TemporaryDirectory(prefix="headstart-kills-") as made:
+        bench = Bench(Path(made))
+        trials = []
+        for number in range(kills):
+            trials.append(bench.trial(number))
+            print(json.dumps({"kill": number + 1, **trials[-1]}), file=sys.stderr, flush=True)
+    record("kills", {"command": f"python benchmarks/kills.py --kills {kills}", **summary(bench, trials)})
+
+
+def summary(bench: Bench, trials: list[dict[str, Any]]) -> dict[str, Any]:
+    """How often the result was the same, and where the kills came."""
+    epochs = Counter(trial["went_on_after_epoch"] for trial in trials)
+    return {
+        "task": f"{2 * IMAGES_A_CLASS} ELPV images, EfficientNet-Lite0, {' '.join(OPTIONS)}",
+        "chosen": bench.chosen,
+        "uninterrupted_runs_identical": True,  # it would have stopped otherwise
+        "uninterrupted_seconds": {kind: round(seconds, 1) for kind, seconds in bench.seconds.items()},
+        "kills": len(trials),
+        "identical": sum(not trial["differs"] for trial in trials),
+        "kills_that_left_half_a_checkpoint": sum(trial["left_half_a_checkpoint"] for trial in trials),
+        "kills_with_an_empty_cache": sum(trial["empty_cache"] for trial in trials),
+        "went_on_after_epoch": {str(epoch): epochs[epoch] for epoch in sorted(epochs)},
+        "seconds_until_the_kill": spread([trial["seconds"] for trial in trials]),
+        "differing": [trial for trial in trials if trial["differs"]],
+    }
+
+
+@dataclass
+class Bench:
+    """The images, the caches to start from, and what the run comes to when nobody interrupts it.
+
+    Attributes:
+        chosen: which classifier was the answer.
+        seconds: that the run took, with the converted networks there and with an empty cache.
+    """
+
+    folder: Path
+    chosen: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.data = lay_out(self.folder / "cells")
+        self.rng = random.Random(0)
+        expected = [self._uninterrupted("empty_cache"), self._uninterrupted("networks_converted")]
+        self.expected = expected[0]
+        if found := differences(*expected):
+            raise SystemExit(f"two runs that nobody interrupted differ in {', '.join(found)}")
+        self.chosen = self.expected["metrics"]["chosen"]
+
+    def trial(self, number: int) -> dict[str, Any]:
+        """One kill, and what the second start came to."""
+        empty = number % EMPTY_CACHE_EVERY == EMPTY_CACHE_EVERY - 1
+        aimed = number % IN_CHECKPOINT_EVERY == IN_CHECKPOINT_EVERY - 1
+        while True:
+            run, cache = self._fresh(empty)
+            seconds = self._killed(run, cache, empty, aimed)
+            if seconds is not None:
+                break
+        half = any((cache / "checkpoints").glob(".*.partial"))
+        done = subprocess.run(self._command(run, cache), capture_output=True, text=True, check=False)
+        if done.returncode:
+            return {"seconds": seconds, "differs": [done.stderr[-500:]]}
+        went_on = WENT_ON.search(done.stderr)
+        return {
+            "seconds": round(seconds, 2),
+            "empty_cache": empty,
+            "aimed_at_a_checkpoint": aimed,
+            "left_half_a_checkpoint": half,
+            "went_on_after_epoch": int(went_on[1]) if went_on else 0,
+            "differs": differences(self.expected, outcome(run)),
+        }
+
+    def _uninterrupted(self, kind: str) -> dict[str, Any]:
+        run, cache = self._fresh(kind == "empty_cache")
+        start = time.perf_counter()
+        subprocess.run(self._command(run, cache), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.seconds[kind] = time.perf_counter() - start
+        if not self._networks.exists():
+            shutil.copytree(cache / "prefixes", self._networks)
+        return outcome(run)
+
+    def _killed(self, run: Path, cache: Path, empty: bool, aimed: bool) -> float | None:
+        """Starts the run and kills it; the seconds until then, or None if it had come to its end."""
+        start = time.perf_counter()
+        moment = start + self.rng.uniform(0, self.seconds["empty_cache" if empty else "networks_converted"])
+        passed = (
+            after_checkpoints(cache, self.rng.randrange(EPOCHS)) if aimed else lambda: time.perf_counter() >= moment
+        )
+        with subprocess.Popen(
+            self._command(run, cache), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            while not passed() and process.poll() is None:
+                time.sleep(0.0005)
+            process.kill()
+        ended = process.returncode != -signal.SIGKILL or run.exists()
+        return None if ended else time.perf_counter() - start
+
+    def _fresh(self, empty: bool) -> tuple[Path, Path]:
+        """Where a run is to be, and a cache of its own."""
+        own = self.folder / "own"
+        shutil.rmtree(own, ignore_errors=True)
+        cache = own / "cache"
+        cache.mkdir(parents=True)
+        if not empty:
+            shutil.copytree(self._networks, cache / "prefixes")
+        return own / "run", cache
+
+    @property
+    def _networks(self) -> Path:
+        return self.folder / "networks"
+
+    def _command(self, run: Path, cache: Path) -> list[str]:
+        start = [sys.executable, "-c", "from headstart.cli import main; main()"]
+        return [*start, "train", str(self.data), "--out", str(run), "--cache", str(cache), *OPTIONS]
+
+
+def after_checkpoints(cache: Path, count: int) -> Callable[[], bool]:
+    """Whether a checkpoint is being written, after so many others."""
+    seen: set[str] = set()
+
+    def passed() -> bool:
+        seen.update(path.name for path in (cache / "checkpoints").glob(".*.partial"))
+        return len(seen) > count
+
+    return passed
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """All that must be the same: sums of files, and metrics and choices without times and counts of features."""
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    choices = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["choices"]
+    sums = {name: hashlib.sha256((run / name).read_bytes()).hexdigest() for name in SAME_BYTES}
+    kept = {name: value for name, value in metrics.items() if name not in ("seconds", "features")}
+    return {**sums, "metrics": kept, "choices": choices}
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """What two outcomes differ in."""
+    return [name for name in one if one[name] != other[name]]
+
+
+def lay_out(root: Path) -> Path:
+    """A folder a class of links to the first installed images that are surely defective, or surely not."""
+    source = Path(next(iter(find_spec("elpv_dataset").submodule_search_locations)), "data")
+    rows = [line.split() for line in (source / "labels.csv").read_text(encoding="utf-8").splitlines()]
+    for label, wanted in (("defective", lambda grade: grade > 0.5), ("functional", lambda grade: grade < 0.1)):
+        (root / label).mkdir(parents=True)
+        for name in [name for name, grade, _ in rows if wanted(float(grade))][:IMAGES_A_CLASS]:
+            (root / label / Path(name).name).symlink_to(source / name)
+    return root
+
+
+if __name__ == "__main__":
+    main()
