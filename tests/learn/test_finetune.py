@@ -231,7 +231,8 @@ def test_when_time_is_up_the_best_so_far_must_do(problem: Any) -> None:
     base, advanced = BASE.build(), []
     recipe = Recipe(problem.cut, VIEWS, epochs=50, batch_size=16)
     parts = problem.train, problem.validation
-    result = finetune(base, recipe, problem.features, problem.probe, *parts, advanced.append, time.monotonic())
+    now = time.monotonic()
+    result = finetune(base, recipe, problem.features, problem.probe, *parts, advanced.append, deadline=now)
     assert advanced == [16]
     assert [entry.epoch for entry in result.history] == [0, 1]
     best = result.history[result.best_epoch].validation_loss

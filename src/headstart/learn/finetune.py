@@ -117,8 +117,8 @@ def finetune(
     train: Labelled,
     validation: Labelled,
     advance: Callable[[int], None] = lambda count: None,
-    deadline: float = math.inf,
     checkpoints: Checkpoints | None = None,
+    deadline: float = math.inf,
 ) -> FineTuned:
     """Train the part of a base above the recipe's cut, with a head on it; the base's own layers change.
 
@@ -134,8 +134,8 @@ def finetune(
         validation: what the best epoch is chosen by.
         advance: called with the number of images trained on since the last call; first, if there are any, with those of
             the epochs that a checkpoint has.
-        deadline: in seconds of `time.monotonic`, when the best so far must do.
         checkpoints: where each epoch is kept until somebody removes it; None to keep none.
+        deadline: in seconds of `time.monotonic`, when the best so far must do.
     """
     model = attach_training_head(base, probe, recipe.seed, recipe.detail, recipe.dropout)
     freeze_batch_norm(model)

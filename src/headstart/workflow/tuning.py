@@ -157,7 +157,7 @@ class _Trials:
         title = f"Fine-tuning above {recipe.cut}"
         with session.watch.stage("finetune", title, total=recipe.epochs * len(train.digests)) as advance:
             result = finetune(
-                self._base, recipe, features, self._probe, train, validation, advance, deadline, session.checkpoints
+                self._base, recipe, features, self._probe, train, validation, advance, session.checkpoints, deadline
             )
         trial = Trial(recipe, result, result.model.get_weights(), self._loss(result.validation_logits))
         self._pace.timed(recipe, len(result.history) - 1, time.monotonic() - start)
