@@ -145,7 +145,7 @@ def _metrics(
     labels: tuple[str, ...], truth: np.ndarray, probabilities: np.ndarray, *, finetuned: bool
 ) -> dict[str, Any]:
     scores = score(probabilities, truth)
-    intervals = {f"{name}_ci95": _interval(name, value) for name, value in scores.items() if name != "ece"}
+    intervals = {f"{name}_ci95": _interval(name, value) for name, value in scores.items() if "ece" not in name}
     per_class = {label: vars(found) for label, found in zip(labels, class_scores(probabilities, truth), strict=True)}
     confusion = confusion_matrix(probabilities, truth).tolist()
     validation = {**scores, "n": len(truth)}

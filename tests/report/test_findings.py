@@ -76,7 +76,7 @@ def test_guessing_is_scored_by_every_measure(fake_run) -> None:
 
 
 def test_calibration_error_by_chance_shrinks_with_the_images() -> None:
-    few, many = (findings._calibration_error_by_chance([ReliabilityBin(n, 0.8, 0.8)]) for n in (25, 2500))
+    few, many = (findings._calibration_error_by_chance([ReliabilityBin(n, 0.8, 0.8, n, n)]) for n in (25, 2500))
     assert few == pytest.approx(0.4 / 5 * (2 / 3.14159265) ** 0.5)
     assert many == pytest.approx(few / 10)
 
