@@ -57,6 +57,14 @@ StageOption = Annotated[
 EpochsOption = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passes over the images.")]
 RateOption = Annotated[float | None, typer.Option("--lr", metavar="RATE", help="Learning rate at its peak.")]
 ViewsOption = Annotated[int | None, typer.Option("--views", metavar="N", help="Renderings of each image.")]
+BalanceOption = Annotated[
+    str,
+    typer.Option(
+        "--balance",
+        metavar="auto|none|weights|sampling|logits",
+        help="What is done about classes of unequal size; above 3:1 auto takes what cross-validation finds best.",
+    ),
+]
 AugmentOption = Annotated[
     str,
     typer.Option(

@@ -24,6 +24,7 @@ from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View
 from headstart.learn.freeze import freeze_batch_norm, freeze_below
 from headstart.learn.heads import attach_training_head, fold_training_head
+from headstart.learn.imbalance import Balance, adjustment, balanced_draw, fitting_weights, measuring_weights
 from headstart.learn.probe import Probe
 from headstart.learn.stored import Stored, batch_sizes, feature_batches
 from headstart.learn.suffix_training import fit_suffix
@@ -53,6 +54,7 @@ class Recipe:
         dropout: share of the pooled features that a training step leaves out.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
         seed: of the order of images, of the views and of dropout.
+        balance: what is done about classes of unequal size; the probe to start from was balanced likewise.
     """
 
     cut: str
@@ -65,6 +67,7 @@ class Recipe:
     dropout: float = 0.5
     label_smoothing: float = 0.0
     seed: int = 0
+    balance: Balance = "none"
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,10 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Epoch:
-    """A line of the training curve; the training loss of epoch 0, before any step, is None."""
+    """A line of the training curve; the training loss of epoch 0, before any step, is None.
+
+    Where classes are balanced, each counts alike in what is said of validation.
+    """
 
     epoch: int
     loss: float | None
@@ -134,27 +140,24 @@ def finetune(
     start = top.get_weights()
     sizes = batch_sizes(len(train.digests), recipe.batch_size)
     batches = _batches(recipe, features, train, top, sizes, classes=probe.bias.size)
-    _compile(model, recipe, steps=recipe.epochs * len(batches))
+    _compile(model, recipe, recipe.epochs * len(batches), train, classes=probe.bias.size)
     in_views = partial(_predict, top, features, validation)
     start_logits = np.stack([in_views(view) for view in recipe.views])
-    best = _Best(top, validation)
+    weights = measuring_weights(validation.labels, recipe.balance)
+    best = _Best(top, validation, weights)
     best.see(start_logits[0], epoch=0, loss=None)
     watch = _watch(lambda epoch, loss: best.see(in_views(PLAIN), epoch, loss), advance, sizes)
     settings = {"x": batches, "epochs": recipe.epochs, "shuffle": False}
     fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
-    share = _interpolate(top, start, best.weights, lambda: in_views(PLAIN), validation)
+    share = _interpolate(
+        top, start, best.weights, lambda: log_loss(softmax(in_views(PLAIN)), validation.labels, weights)
+    )
     logits = np.stack([in_views(view) for view in recipe.views])
     folded = fold_training_head(model, base, probe, recipe.detail)
     return FineTuned(folded, start_logits, logits, tuple(best.history), best.epoch, share)
 
 
-def _interpolate(
-    top: keras.Model,
-    start: list[np.ndarray],
-    end: list[np.ndarray],
-    predict: Callable[[], np.ndarray],
-    validation: Labelled,
-) -> float:
+def _interpolate(top: keras.Model, start: list[np.ndarray], end: list[np.ndarray], loss: Callable[[], float]) -> float:
     """Leave the model where validation loss is smallest on the way from one set of weights to another.
 
     Returns:
@@ -163,7 +166,7 @@ def _interpolate(
     losses: dict[float, float] = {}
     for share in INTERPOLATIONS:
         top.set_weights(_between(start, end, share))
-        losses[share] = log_loss(softmax(predict()), validation.labels)
+        losses[share] = loss()
     chosen = min(losses, key=lambda share: losses[share])
     top.set_weights(_between(start, end, chosen))
     return chosen
@@ -174,7 +177,7 @@ def _between(start: list[np.ndarray], end: list[np.ndarray], share: float) -> li
     return [b if share == 1 else a + share * (b - a) for a, b in zip(start, end, strict=True)]
 
 
-def _compile(model: keras.Model, recipe: Recipe, steps: int) -> None:
+def _compile(model: keras.Model, recipe: Recipe, steps: int, train: Labelled, classes: int) -> None:
     import keras
 
     warm_up = max(1, round(WARM_UP_SHARE * steps))
@@ -183,23 +186,32 @@ def _compile(model: keras.Model, recipe: Recipe, steps: int) -> None:
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    if recipe.balance == "logits":
+        loss = _adjusted(loss, adjustment(train.labels, classes, recipe.balance))
     # XLA compiles depthwise convolutions for the CPU into slower code.
     model.compile(optimizer, loss, jit_compile=False)
+
+
+def _adjusted(loss: Any, taken_off: np.ndarray) -> Callable[[Any, Any], Any]:
+    """The logit-adjusted loss (Menon et al. 2021): what the model takes off its logits is put on again to learn."""
+    return lambda targets, logits: loss.call(targets, logits + taken_off)
 
 
 class _Best:
     """Watches the validation part and remembers the weights that did best on it."""
 
-    def __init__(self, top: keras.Model, validation: Labelled) -> None:
+    def __init__(self, top: keras.Model, validation: Labelled, weights: np.ndarray | None) -> None:
         self._top = top
         self._labels = validation.labels
+        self._counts = weights
         self.weights: list[np.ndarray] = []
         self.history: list[Epoch] = []
         self.epoch = -1
 
     def see(self, logits: np.ndarray, epoch: int, loss: float | None) -> None:
         probabilities = softmax(logits)
-        found = Epoch(epoch, loss, log_loss(probabilities, self._labels), accuracy(probabilities, self._labels))
+        judged = probabilities, self._labels, self._counts
+        found = Epoch(epoch, loss, log_loss(*judged), accuracy(*judged))
         if not self.history or found.validation_loss < self.history[self.epoch].validation_loss:
             self.epoch, self.weights = epoch, self._top.get_weights()
         self.history.append(found)
@@ -208,12 +220,18 @@ class _Best:
 def _batches(
     recipe: Recipe, features: FeatureSet, train: Labelled, top: keras.Model, sizes: tuple[int, ...], classes: int
 ) -> keras.utils.PyDataset:
-    """Epochs of each image once, in one of its views; order and views depend on seed and epoch only."""
+    """Epochs of each image once, in one of its views; order and views depend on seed and epoch only.
+
+    With balanced sampling an epoch has as many images, but as many of each class.
+    """
     at_cut = ArrayFeatures(features.network, features.engine, features.store, tuple(top.inputs[0].shape)[1:])
     keys = tuple([features.key(digest, view) for digest in train.digests] for view in recipe.views)
     targets = np.eye(classes, dtype=np.float32)[train.labels]
-    stored = Stored(at_cut, keys, targets, None, sizes, reordered=False, computed=0)
-    return feature_batches(stored, True, sizes, recipe.seed)
+    is_sampled = recipe.balance == "sampling"
+    weights = None if is_sampled else fitting_weights(train.labels, recipe.balance)
+    stored = Stored(at_cut, keys, targets, weights, sizes, reordered=False, computed=0)
+    draw = partial(balanced_draw, labels=train.labels) if is_sampled else None
+    return feature_batches(stored, True, sizes, recipe.seed, draw=draw)
 
 
 def _watch(see: Callable[[int, float], None], advance: Callable[[int], None], sizes: tuple[int, ...]) -> Any:

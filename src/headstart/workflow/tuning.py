@@ -78,7 +78,15 @@ def tune(
     augmentation = _choose_augmentation(session, images, pooled, probe, choice)
     views = _affordable_views(session, images, cut, augmentation, choice.views or min(VIEWS, epochs))
     rate = _choose_learning_rate(session, choice)
-    recipe = Recipe(cut.layer, views, epochs, session.features.base.detail, learning_rate=rate, seed=session.seed)
+    recipe = Recipe(
+        cut.layer,
+        views,
+        epochs,
+        session.features.base.detail,
+        learning_rate=rate,
+        seed=session.seed,
+        balance=probe.balancing.kind,
+    )
     paths = images.paths("train") + images.paths("validation")
     session.extract("features", "Features of views", paths, features, views)
     with session.watch.stage("finetune", "Fine-tuning", total=recipe.epochs * len(train.digests)) as advance:
