@@ -9,10 +9,10 @@ accuracy, balanced accuracy and macro F1 of the probe as it is, with class weigh
 whatever `--balance auto` chooses by cross-validation; for comparison, with the largest class as the answer to all.
 
 Expect logit adjustment to be chosen throughout, and to raise balanced accuracy by 7, 11 and 14 points as the skew grows
-and by 9 with the grades, in every division. Accuracy rises by up to 2 points where only the training images are thinned
-out, since the test part is less skewed than they are; with the grades, where it is as skewed, it falls by 12. Class
-weights come within 3 points of balanced accuracy, and are up to 2 better in accuracy. Ten minutes on two busy cores, and
-less with OPENBLAS_NUM_THREADS=1 where others compute as well.
+and by 9 with the grades, in every division. Accuracy rises by up to 2 points where only the training images are
+thinned out, since the test part is less skewed than they are; with the grades, where it is as skewed, it falls by 12.
+Class weights come within 3 points of balanced accuracy, and are up to 2 better in accuracy. Ten minutes on two cores
+that others compute on too, with OPENBLAS_NUM_THREADS=1, without which waiting threads took most of the time there.
 """
 
 from __future__ import annotations
