@@ -337,3 +337,16 @@ def printed(run: Run, images: Path, *options: str, encoding: str) -> bytes:
     process = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert process.returncode == 0, process.stderr
     return process.stdout
+
+
+def test_where_classes_are_skewed_the_result_tells_more_than_accuracy(
+    headstart: Command, make_images: Callable[..., Path], warm_cache: Path, tmp_path: Path
+) -> None:
+    data, out = make_images(tmp_path / "photos", {"cat": 60, "dog": 12}, size=32), tmp_path / "run"
+    options = ["--base", "untrained", "--cache", warm_cache, "--no-finetune", "--balance", "logits"]
+    finished = headstart("train", data, "--out", out, *options)
+    assert finished.code == 0, finished.err
+    test = Run.load(out).metrics["test"]
+    assert f"balanced accuracy  {test['balanced_accuracy']:.1%} (95 % interval " in finished.out
+    assert "of test images: what always answering it would be right for" in finished.out
+    assert "logit adjustment: as asked" in finished.out

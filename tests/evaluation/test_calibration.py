@@ -65,3 +65,12 @@ def test_a_validation_part_of_mistakes_only_keeps_everything_finite() -> None:
     labels = np.arange(30) % 3
     temperature = fit_temperature(40.0 * np.eye(3)[(labels + 1) % 3], labels)
     assert 1 < temperature <= HOTTEST
+
+
+def test_the_temperature_of_weighted_images_is_that_of_images_repeated_as_often() -> None:
+    logits, labels = overconfident(2.0, images=200)
+    times = 1 + 5 * (labels == 0)
+    repeated = np.repeat(np.arange(len(labels)), times)
+    found = fit_temperature(logits, labels, times.astype(float))
+    assert found == pytest.approx(fit_temperature(logits[repeated], labels[repeated]), rel=1e-3)
+    assert found != pytest.approx(fit_temperature(logits, labels), rel=1e-3)

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from headstart.evaluation import metrics
@@ -13,9 +15,11 @@ from headstart.evaluation.metrics import (
     ReliabilityBin,
     accuracy,
     balanced_accuracy,
+    balanced_log_loss,
     class_scores,
     confidence_intervals,
     confusion_matrix,
+    equal_class_weights,
     expected_calibration_error,
     log_loss,
     log_losses,
@@ -122,13 +126,13 @@ def test_calibration_error_of_an_example_made_by_hand() -> None:
 
 def test_reliability_bins_hold_images_confidence_and_accuracy() -> None:
     low, high = reliability(HAND_MADE, HAND_MADE_LABELS)
-    assert low == ReliabilityBin(2, pytest.approx(0.6), 0.0)
-    assert high == ReliabilityBin(4, pytest.approx(0.9), 0.75)
+    assert low == ReliabilityBin(2, pytest.approx(0.6), 0.0, 2, 2)
+    assert high == ReliabilityBin(4, pytest.approx(0.9), 0.75, 4, 4)
 
 
 def test_the_last_reliability_bin_takes_certainty_in() -> None:
     (only,) = reliability(np.array([[1.0, 0.0], [0.99, 0.01]]), np.array([0, 1]))
-    assert only == ReliabilityBin(2, pytest.approx(0.995), 0.5)
+    assert only == ReliabilityBin(2, pytest.approx(0.995), 0.5, 2, 2)
 
 
 def test_reliability_bins_are_fifteen_equal_steps_and_lose_no_image() -> None:
@@ -144,16 +148,50 @@ def test_a_classifier_that_is_as_right_as_it_is_sure_has_no_calibration_error() 
     assert expected_calibration_error(probabilities, np.array([0] * 8 + [1] * 2)) == pytest.approx(0)
 
 
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=60))
+def test_with_equal_class_weights_every_class_present_counts_alike(labels: list[int]) -> None:
+    numbers = np.array(labels)
+    weights = equal_class_weights(numbers)
+    assert weights.mean() == pytest.approx(1)
+    of_classes = [weights[numbers == label].sum() for label in np.unique(numbers)]
+    assert of_classes == pytest.approx([len(labels) / len(of_classes)] * len(of_classes))
+
+
+def test_weighted_measures_are_those_of_images_repeated_as_often() -> None:
+    repeated = np.repeat(np.arange(6), weights := np.array([1, 3, 2, 1, 2, 4]))
+    twice = HAND_MADE[repeated], HAND_MADE_LABELS[repeated]
+    for measure in (accuracy, log_loss, expected_calibration_error):
+        assert measure(HAND_MADE, HAND_MADE_LABELS, weights) == pytest.approx(measure(*twice))
+
+
+def test_balanced_measures_are_means_over_the_classes(judged: tuple[np.ndarray, np.ndarray]) -> None:
+    probabilities, labels = judged
+    of_classes = [labels == label for label in np.unique(labels)]
+    assert balanced_accuracy(probabilities, labels) == pytest.approx(
+        accuracy(probabilities, labels, equal_class_weights(labels))
+    )
+    assert balanced_log_loss(probabilities, labels) == pytest.approx(
+        np.mean([log_loss(probabilities[some], labels[some]) for some in of_classes])
+    )
+
+
+def test_a_bin_of_unequal_weights_leaves_as_much_to_chance_as_fewer_images() -> None:
+    (only,) = reliability(np.tile([0.9, 0.1], (5, 1)), np.array([0, 0, 0, 0, 1]), np.array([1, 1, 1, 1, 4]))
+    assert (only.images, only.weight, only.accuracy) == (5, 8, 0.5)
+    assert only.effective == pytest.approx(8**2 / (4 + 16))
+
+
 def test_a_score_holds_every_measure_by_name(judged: tuple[np.ndarray, np.ndarray]) -> None:
     found = score(*judged)
-    assert list(found) == ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece"]
+    names = ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "balanced_log_loss", "ece", "balanced_ece"]
+    assert list(found) == names
     assert all(found[name] == metric(*judged) for name, metric in METRICS.items())
     assert all(type(value) is float for value in found.values())
 
 
 def test_intervals_lie_around_the_measures(judged: tuple[np.ndarray, np.ndarray]) -> None:
     found, intervals = score(*judged), confidence_intervals(*judged, seed=0)
-    assert set(intervals) == set(METRICS) - {"ece"}
+    assert set(intervals) == set(METRICS) - {"ece", "balanced_ece"}
     for name, (low, high) in intervals.items():
         assert low < found[name] < high
 

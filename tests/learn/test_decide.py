@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from headstart.evaluation.calibration import fit_temperature, softmax
-from headstart.evaluation.metrics import METRICS, log_loss, log_losses
+from headstart.evaluation.metrics import METRICS, balanced_log_loss, equal_class_weights, log_loss, log_losses
 from headstart.learn.decide import Candidate, decide
 
 IMAGES = 300
@@ -132,3 +133,49 @@ def test_views_show_a_gain_that_the_plain_one_is_too_few_for() -> None:
     decision = decide(probe, finetuned, "", seed=0)
     assert decision.chosen == "finetune"
     assert decision.reason.startswith("on 300 validation images in 8 views each fine-tuning changes the log loss by -")
+
+
+def rare(margin_of_common: float, margin_of_rare: float) -> Candidate:
+    """By how much the right logit leads for 270 images of one class, and for 30 of another."""
+    labels = np.repeat([0, 1], [270, 30])
+    margins = np.where(labels == 0, margin_of_common, margin_of_rare) - np.arange(300) / 1000
+    logits = np.where(labels == 1, margins, -margins)[:, None] * [-0.5, 0.5]
+    return Candidate(logits.astype(np.float32), labels, 1.0, weights=equal_class_weights(labels))
+
+
+def test_where_classes_are_balanced_the_loss_is_the_balanced_one() -> None:
+    probe, finetuned = rare(2.0, 0.1 + 0.3), rare(1.9, 2.0)
+    decision = decide(probe, finetuned, "", seed=0)
+    gain = balanced_log_loss(probe.probabilities, probe.labels) - balanced_log_loss(
+        finetuned.probabilities, probe.labels
+    )
+    assert decision.comparison is not None
+    assert decision.comparison.gain == pytest.approx(gain)
+    assert decision.chosen == "finetune"
+    assert re.search(
+        r"changes the balanced log loss by -.* and balanced accuracy from 100.0% to 100.0%$", decision.reason
+    )
+
+
+def test_a_gain_for_the_common_class_at_the_cost_of_the_rare_one_is_not_taken_where_classes_are_balanced() -> None:
+    probe, finetuned = rare(1.0, 2.0), rare(2.0, 0.31)
+    unbalanced = [replace(found, weights=None) for found in (probe, finetuned)]
+    assert decide(*unbalanced, "", seed=0).chosen == "finetune"
+    assert decide(probe, finetuned, "", seed=0).chosen == "probe"
+
+
+def test_the_temperature_of_a_balanced_candidate_lets_every_class_count_alike() -> None:
+    found = rare(3.0, -1.0)
+    balanced = Candidate.of(found.logits, found.labels, weights=found.weights)
+    assert balanced.temperature == fit_temperature(found.logits, found.labels, found.weights)
+    assert balanced.temperature > 2 * Candidate.of(found.logits, found.labels).temperature
+
+
+def test_balanced_accuracy_must_not_fall_where_classes_are_balanced() -> None:
+    probe, finetuned = rare(0.4, 0.4), rare(3.0, 3.0)
+    finetuned.logits[-2:] = 0.1 * finetuned.logits[-2:, ::-1]
+    finetuned.logits[-2:, 0] += 0.1
+    decision = decide(probe, finetuned, "", seed=0)
+    assert decision.comparison is not None
+    assert decision.comparison.is_significant
+    assert decision.reason.endswith("from 100.0% to 96.7%: balanced accuracy falls")

@@ -11,11 +11,12 @@ import pytest
 from headstart.catalog.untrained import BASE
 from headstart.errors import StoreError
 from headstart.evaluation.calibration import softmax
-from headstart.evaluation.metrics import accuracy, log_loss
+from headstart.evaluation.metrics import accuracy, balanced_accuracy, balanced_log_loss, log_loss
 from headstart.features.boundary import suffix
 from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN
 from headstart.learn import finetune as module
 from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune, logits_in_views
+from headstart.learn.imbalance import adjustment
 
 VIEWS = (PLAIN, UPSIDE_DOWN)
 
@@ -242,3 +243,70 @@ def test_when_time_is_up_the_best_so_far_must_do(problem: Any) -> None:
 def test_a_network_says_the_same_from_features_at_its_cut(trained: Trained, problem: Any) -> None:
     found = logits_in_views(trained.result.model, problem.cut, problem.features, problem.validation, VIEWS)
     np.testing.assert_allclose(found, trained.result.validation_logits, atol=1e-4)
+
+
+def skewed(problem: Any) -> Any:
+    """The problem with five images of one class for one of the other, to learn from and to decide by."""
+    parts = {}
+    for name in ("train", "validation"):
+        part = getattr(problem, name)
+        kept = np.concatenate([np.flatnonzero(part.labels == 0), np.flatnonzero(part.labels == 1)[::5]])
+        parts[name] = Labelled([part.digests[place] for place in kept], part.labels[kept])
+    return replace(problem, **parts)
+
+
+def batches_of(problem: Any, balance: str) -> list[tuple[np.ndarray, ...]]:
+    recipe = Recipe(problem.cut, VIEWS, epochs=1, balance=balance)
+    sizes = module.batch_sizes(len(problem.train.digests), 16)
+    found = module._batches(recipe, problem.features, problem.train, suffix(BASE.build(), problem.cut), sizes, 2)
+    return [found[number] for number in range(len(sizes))]
+
+
+def test_class_weights_come_with_the_images(problem: Any) -> None:
+    rare = skewed(problem)
+    assert all(len(batch) == 2 for balance in ("none", "sampling", "logits") for batch in batches_of(rare, balance))
+    for _, targets, weights in batches_of(rare, "weights"):
+        np.testing.assert_allclose(weights, np.where(targets[:, 1] == 1, 96 / 32, 96 / 160))
+
+
+def test_balanced_sampling_draws_as_many_images_of_each_class(problem: Any) -> None:
+    rare = skewed(problem)
+    plain, sampled = (
+        np.sum([targets.sum(axis=0) for _, targets in batches_of(rare, balance)], axis=0)
+        for balance in ("none", "sampling")
+    )
+    assert plain.tolist() == [80, 16]
+    assert sampled.tolist() == [48, 48]
+
+
+def test_the_adjusted_loss_puts_on_what_the_logits_lack(problem: Any) -> None:
+    """From an adjusted probe, the first training loss is that of the probe as it was on images as they come."""
+    rare = skewed(problem)
+    taken_off = adjustment(rare.train.labels, 2, "logits")
+    adjusted = replace(rare, probe=replace(rare.probe, bias=rare.probe.bias - taken_off))
+    settings = {"epochs": 1, "learning_rate": 1e-9, "dropout": 0.0, "batch_size": 96}
+    plain = tune(rare, **settings).result
+    found = tune(adjusted, balance="logits", **settings).result
+    assert plain.history[1].loss is not None
+    assert found.history[1].loss == pytest.approx(plain.history[1].loss, rel=1e-4)
+    np.testing.assert_allclose(found.start_logits, plain.start_logits - taken_off, atol=1e-4)
+
+
+def test_training_with_the_adjusted_loss_is_training_as_it_is_and_adjusting_afterwards(problem: Any) -> None:
+    rare = skewed(problem)
+    taken_off = adjustment(rare.train.labels, 2, "logits")
+    adjusted = replace(rare, probe=replace(rare.probe, bias=rare.probe.bias - taken_off))
+    plain, found = tune(rare, epochs=1).result, tune(adjusted, balance="logits", epochs=1).result
+    assert plain.history[1].loss == pytest.approx(found.history[1].loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("balance", ["weights", "sampling", "logits"])
+def test_validation_lets_every_class_count_alike_where_classes_are_balanced(problem: Any, balance: str) -> None:
+    rare = skewed(problem)
+    result = tune(rare, epochs=1, balance=balance).result
+    labels = rare.validation.labels
+    start = softmax(result.start_logits[0])
+    assert result.history[0].validation_loss == pytest.approx(balanced_log_loss(start, labels), rel=1e-5)
+    assert result.history[0].validation_accuracy == pytest.approx(balanced_accuracy(start, labels))
+    end = balanced_log_loss(softmax(result.validation_logits[0]), labels)
+    assert end <= min(entry.validation_loss for entry in result.history) + 1e-6

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from headstart.evaluation.calibration import softmax
-from headstart.evaluation.metrics import accuracy
+from headstart.evaluation.metrics import accuracy, balanced_accuracy, balanced_log_loss
+from headstart.learn.imbalance import NOT_BALANCED
 from headstart.learn.probe import (
     MOST_FOLDS,
     MOST_IMAGES_TO_CHOOSE,
@@ -246,3 +248,118 @@ def test_a_rare_class_among_very_many_images_is_in_every_fold() -> None:
         probe = fit_probe(x, labels, 3, seed=seed)
         assert probe.folds == 2
         assert right(probe, (x[:2], labels[:2])) == 1
+
+
+def rare_problem(images: int = 400, seed: int = 0) -> Problem:
+    """Two clouds that overlap, one class nine times as frequent as the other."""
+    rng = np.random.default_rng(seed)
+    labels = (np.arange(images) % 10 == 0).astype(np.int64)
+    return (rng.normal(0, 1, (images, 6)) + 0.7 * labels[:, None]).astype(np.float32), labels
+
+
+def test_as_they_are_is_what_it_always_was() -> None:
+    x, labels = rare_problem()
+    plain, asked = fit_probe(x, labels, 2, seed=0), fit_probe(x, labels, 2, seed=0, balance="none")
+    np.testing.assert_array_equal(plain.weights, asked.weights)
+    assert plain.balancing.kind == "none"
+    balanced = problem(2, spread=6.0)
+    one, two = fit_probe(*balanced, 2, seed=0), fit_probe(*balanced, 2, seed=0, balance="auto")
+    np.testing.assert_array_equal(one.weights, two.weights)
+    np.testing.assert_array_equal(one.bias, two.bias)
+    assert one.cross_validated == two.cross_validated
+
+
+def test_logit_adjustment_takes_the_logarithm_of_the_shares_off_the_bias() -> None:
+    x, labels = rare_problem()
+    plain, adjusted = (fit_probe(x, labels, 2, seed=0, balance=kind) for kind in ("none", "logits"))
+    refitted = refit_probe(replace(plain, strength=adjusted.strength), x, labels)
+    np.testing.assert_allclose(adjusted.weights, refitted.weights, atol=1e-3)
+    shift = np.diff(refitted.bias - adjusted.bias)[0]
+    assert shift == pytest.approx(np.log(1 / 9), abs=2e-3)
+    np.testing.assert_allclose(adjusted.bias[0], -adjusted.bias[1], rtol=1e-5)
+
+
+def test_class_weights_are_those_of_scikit_learn() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x, labels = rare_problem()
+    probe = fit_probe(x, labels, 2, seed=0, balance="weights")
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(C=probe.strength, class_weight="balanced", max_iter=5000, tol=1e-6)
+    ).fit(x.astype(np.float64), labels)
+    np.testing.assert_allclose(softmax(probe.logits(x)), model.predict_proba(x.astype(np.float64)), atol=3e-3)
+
+
+def test_to_a_convex_fit_balanced_sampling_is_class_weights() -> None:
+    x, labels = rare_problem()
+    weighted, sampled = (fit_probe(x, labels, 2, seed=0, balance=kind) for kind in ("weights", "sampling"))
+    np.testing.assert_array_equal(weighted.weights, sampled.weights)
+    assert sampled.balancing.kind == "sampling"
+
+
+@pytest.mark.parametrize("kind", ["weights", "logits"])
+def test_a_balanced_probe_finds_the_rare_class(kind: str) -> None:
+    (x, labels), held_out = rare_problem(), rare_problem(seed=1)
+    plain, balanced = (fit_probe(x, labels, 2, seed=0, balance=balance) for balance in ("none", kind))
+    before, after = (balanced_accuracy(softmax(probe.logits(held_out[0])), held_out[1]) for probe in (plain, balanced))
+    assert after > before + 0.1
+    assert right(plain, held_out) > right(balanced, held_out)
+    # Its probabilities are those of a world where both classes are as common.
+    calibrated, too_cautious = (
+        balanced_log_loss(softmax(probe.logits(held_out[0])), held_out[1]) for probe in (balanced, plain)
+    )
+    assert calibrated < too_cautious
+
+
+def test_auto_takes_a_remedy_where_classes_are_skewed_and_says_what_it_measured() -> None:
+    x, labels = rare_problem()
+    found = fit_probe(x, labels, 2, seed=0, balance="auto")
+    assert found.balancing.kind == "logits"
+    assert found.balancing.balanced_accuracy["logits"] > found.balancing.balanced_accuracy["none"] + 0.1
+    assert set(found.balancing.balanced_accuracy) == {"none", "logits", "weights"}
+    alone = fit_probe(x, labels, 2, seed=0, balance="logits")
+    np.testing.assert_array_equal(found.weights, alone.weights)
+    assert found.cross_validated == alone.cross_validated
+
+
+def test_the_strength_of_a_balanced_probe_is_that_of_the_smallest_balanced_loss() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x, labels = rare_problem(200)
+    found = fit_probe(x, labels, 2, seed=7, balance="weights").cross_validated
+    for strength, loss in found.items():
+        losses = []
+        for train, test in StratifiedKFold(5, shuffle=True, random_state=7).split(labels, labels):
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, class_weight="balanced", tol=1e-6))
+            probabilities = model.fit(x[train].astype(np.float64), labels[train]).predict_proba(x[test])
+            losses.append(balanced_log_loss(probabilities, labels[test]))
+        assert loss == pytest.approx(np.mean(losses), rel=2e-3)
+
+
+def test_fitting_again_keeps_the_balance_and_counts_anew() -> None:
+    x, labels = rare_problem()
+    probe = fit_probe(x, labels, 2, seed=0, balance="logits")
+    again = refit_probe(probe, np.concatenate([x, x[labels == 1]]), np.concatenate([labels, labels[labels == 1]]))
+    assert again.balancing == probe.balancing
+    plain = refit_probe(replace(probe, balancing=NOT_BALANCED), x, labels)
+    assert np.diff(plain.bias - refit_probe(probe, x, labels).bias)[0] == pytest.approx(np.log(1 / 9), abs=1e-5)
+
+
+@pytest.mark.parametrize("balance", ["none", "logits", "weights", "auto"])
+def test_progress_never_counts_more_fits_than_announced(balance: str) -> None:
+    x, labels = rare_problem(200)
+    counts: list[int] = []
+    fit_probe(x, labels, 2, seed=0, advance=counts.append, balance=balance)
+    assert sum(counts) <= most_fits(labels, balance) == 5 * len(STRENGTHS) * (2 if balance == "auto" else 1) + 1
+
+
+def test_a_single_image_of_a_class_can_be_balanced_too() -> None:
+    x, labels = problem(2, images=40)
+    labels[:], labels[0] = 0, 1
+    for balance in ("auto", "none", "logits", "weights"):
+        assert fit_probe(x, labels, 2, seed=0, balance=balance).folds == 0

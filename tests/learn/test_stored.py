@@ -17,7 +17,7 @@ from headstart.features.store import Store
 from headstart.learn import stored as module
 from headstart.learn.renderings import FunctionRenderer
 from headstart.learn.samples import ArraySamples, DatasetSamples, Unstorable
-from headstart.learn.stored import Stored, store_features, training_data
+from headstart.learn.stored import Stored, feature_batches, store_features, training_data
 
 SAMPLES = 20
 
@@ -235,3 +235,29 @@ def test_an_order_holds_every_row_once_in_batches_of_the_sizes(sizes: list[int],
     assert sorted(np.concatenate(order).tolist()) == list(range(sum(sizes)))
     lengths = [len(rows) for rows in order]
     assert (sorted(lengths) if shuffle == "batch" else lengths) == (sorted(sizes) if shuffle == "batch" else sizes)
+
+
+def test_drawn_rows_take_the_place_of_an_order_and_come_in_views_of_their_own(features: ArrayFeatures) -> None:
+    x, y = data()
+    found = store(ArraySamples(x, y), features, views=50)
+    batches = feature_batches(found, True, (8, 8, 4), 0, draw=lambda rng: np.full(SAMPLES, 7))
+    drawn, labels = (np.concatenate(parts) for parts in zip(*(batches[number] for number in range(3)), strict=True))
+    np.testing.assert_array_equal(labels, np.full(SAMPLES, 7))
+    assert np.ptp(drawn - 2 * x[7], axis=0).max() > 0.5  # what rendering adds differs
+
+
+def test_what_is_drawn_depends_on_seed_and_epoch(features: ArrayFeatures) -> None:
+    found = store(ArraySamples(*data()), features)
+
+    def rows(seed: int, first_epoch: int) -> list[int]:
+        batches = feature_batches(
+            found, True, (20,), seed, first_epoch, draw=lambda rng: rng.integers(0, SAMPLES, SAMPLES)
+        )
+        return batches[0][1].tolist()
+
+    assert rows(1, 4) == rows(1, 4)
+    assert rows(1, 4) != rows(1, 5)
+    assert rows(1, 4) != rows(2, 4)
+    batches = feature_batches(found, True, (20,), 1, 4, draw=lambda rng: rng.integers(0, SAMPLES, SAMPLES))
+    batches.on_epoch_end()
+    assert batches[0][1].tolist() == rows(1, 5)

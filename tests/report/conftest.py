@@ -26,6 +26,8 @@ class FakeRun:
 
     Attributes:
         skill: share of the test images that are right, before chance.
+        balance: what was done about classes of unequal size.
+        skew: how many times as many images the first class has as any other.
         files: of the test images, by default one of a colour for each.
     """
 
@@ -34,6 +36,8 @@ class FakeRun:
     labels: tuple[str, ...] = ("defective", "functional")
     images: int = 60
     skill: float = 0.85
+    balance: str = "none"
+    skew: int = 1
     finetuned: bool = True
     quarantined: Sequence[tuple[str, str, int]] = (("functional/broken.png", "damaged or cut short", 12_345),)
     manifest_fields: Mapping[str, Any] = field(default_factory=dict)
@@ -42,7 +46,8 @@ class FakeRun:
 
     def write(self) -> Manifest:
         rng = np.random.default_rng(0)
-        truth = np.arange(self.images) % len(self.labels)
+        sizes = np.array([self.skew] + [1] * (len(self.labels) - 1))
+        truth = np.repeat(np.arange(len(self.labels)), sizes)[np.arange(self.images) % sizes.sum()]
         probabilities = _probabilities(truth, len(self.labels), self.skill, rng)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.files = self.files or [f"{i:04}.png" for i in range(self.images)]
@@ -50,6 +55,7 @@ class FakeRun:
             self._write_originals()
         self._write_tables(truth, probabilities)
         metrics = _metrics(self.labels, truth, probabilities, finetuned=self.finetuned)
+        metrics["balance"] |= {"kind": self.balance, "skew": float(self.skew)}
         (self.folder / "metrics.json").write_text(json.dumps(metrics, ensure_ascii=False), encoding="utf-8")
         return self._manifest()
 
@@ -67,7 +73,12 @@ class FakeRun:
         columns = ("file", "label", "predicted", "confidence", *(f"p:{label}" for label in self.labels))
         self._write_table("predictions.csv", columns, rows)
         self._write_table("quarantine.csv", ("file", "reason", "bytes"), self.quarantined)
-        parts = [(f"{n}{part}.png", "0" * 64, label, part) for n, label in enumerate(self.labels) for part in PARTS]
+        parts = [
+            (f"{n}{part}{copy}.png", "0" * 64, label, part)
+            for n, label in enumerate(self.labels)
+            for copy in range(self.skew if n == 0 else 1)
+            for part in PARTS
+        ]
         self._write_table("split.csv", ("file", "sha256", "label", "part"), parts)
 
     def _write_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -145,7 +156,7 @@ def _metrics(
     labels: tuple[str, ...], truth: np.ndarray, probabilities: np.ndarray, *, finetuned: bool
 ) -> dict[str, Any]:
     scores = score(probabilities, truth)
-    intervals = {f"{name}_ci95": _interval(name, value) for name, value in scores.items() if name != "ece"}
+    intervals = {f"{name}_ci95": _interval(name, value) for name, value in scores.items() if "ece" not in name}
     per_class = {label: vars(found) for label, found in zip(labels, class_scores(probabilities, truth), strict=True)}
     confusion = confusion_matrix(probabilities, truth).tolist()
     validation = {**scores, "n": len(truth)}
@@ -155,6 +166,7 @@ def _metrics(
         "test": {"n": len(truth), **scores, **intervals, "per_class": per_class, "confusion": confusion},
         "probe": {**validation, "strength": 0.003, "folds": 5},
         "finetune": tuned if finetuned else None,
+        "balance": {"kind": "none", "reason": "", "skew": 1.0, "balanced_accuracy": {}},
         "comparison": {"gain": 0.043, "p_value": 0.0123} if finetuned else None,
         "seconds": {"total": 74.0, "decode": 9.0, "features": 8.0, "probe": 4.0, "finetune": 55.0, "evaluate": 1.0},
         "features": {"computed": 2000, "reused": 624},

@@ -77,3 +77,10 @@ def test_same_files_same_bytes(fake_run) -> None:
 )
 def test_escape_markdown(text: str, escaped: str) -> None:
     assert escape_markdown(text) == escaped
+
+
+def test_balanced_classes_are_measured_as_such(fake_run) -> None:
+    card = card_of(fake_run(images=400, skew=19, balance="weights"))
+    assert "| Log loss (nats, every class counting alike) |" in card
+    assert "**Do rare classes count?** “defective” has 19.0 times as many training images as “functional”." in card
+    assert "multiply each class's probability by its share there" in card

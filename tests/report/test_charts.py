@@ -10,7 +10,9 @@ from headstart.evaluation.metrics import ReliabilityBin
 from headstart.report.charts import _wilson, accuracy_chart, loss_chart, measures_chart, reliability_chart
 from headstart.report.findings import Measure
 
-BINS = [ReliabilityBin(3, 0.55, 1 / 3), ReliabilityBin(40, 0.95, 0.975), ReliabilityBin(5, 0.99, 1.0)]
+BINS = [
+    ReliabilityBin(n, sure, right, n, n) for n, sure, right in ((3, 0.55, 1 / 3), (40, 0.95, 0.975), (5, 0.99, 1.0))
+]
 HISTORY = [
     {"epoch": 0, "loss": None, "validation_loss": 0.5, "validation_accuracy": 0.8},
     {"epoch": 1, "loss": 0.4, "validation_loss": 0.4, "validation_accuracy": 0.9},
@@ -59,4 +61,4 @@ def test_a_history_of_the_probe_alone_is_drawn() -> None:
     ("images", "right", "expected"), [(10, 1.0, (0.722, 1.0)), (10, 0.0, (0.0, 0.278)), (100, 0.5, (0.404, 0.596))]
 )
 def test_wilson_interval_agrees_with_published_values(images: int, right: float, expected: tuple[float, float]) -> None:
-    assert _wilson(ReliabilityBin(images, 0.5, right)) == pytest.approx(expected, abs=1e-3)
+    assert _wilson(ReliabilityBin(images, 0.5, right, images, images)) == pytest.approx(expected, abs=1e-3)

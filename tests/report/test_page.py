@@ -260,3 +260,19 @@ def test_a_missing_file_of_the_run_is_explained(fake_run) -> None:
     (run.folder / "predictions.csv").unlink()
     with pytest.raises(RunError, match=r"can't be read for its report .*predictions\.csv.*; copy the whole run folder"):
         write_report(run.folder, manifest)
+
+
+def test_where_classes_are_skewed_balanced_accuracy_stands_out(fake_run) -> None:
+    run = fake_run(images=400, skill=0.9, skew=19, balance="logits")
+    text = plain(Page(report_of(run)).text)
+    metrics = json.loads((run.folder / "metrics.json").read_text("utf-8"))["test"]
+    assert f"{100 * metrics['balanced_accuracy']:.1f} %balanced accuracy" in text
+    assert f"in nats, with every class counting alike; lower is better{metrics['balanced_log_loss']:.3f}" in text
+    assert "The training loss is that of images as they come" in text
+    assert "Every class counts alike here" in text
+
+
+def test_where_classes_are_of_similar_size_nothing_is_said_of_balance(usual_report: str) -> None:
+    text = plain(Page(usual_report).text)
+    assert "counting alike;" not in text
+    assert "Every class counts" not in text

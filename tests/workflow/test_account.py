@@ -20,7 +20,7 @@ MEASURES = {"accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "n"}
 
 def test_metrics_hold_all_that_is_promised(trained: Run) -> None:
     metrics = trained.metrics
-    assert set(metrics) == {"chosen", "test", "probe", "finetune", "comparison", "seconds", "features"}
+    assert set(metrics) == {"chosen", "test", "probe", "finetune", "comparison", "balance", "seconds", "features"}
     assert metrics["test"].keys() >= MEASURES | {"accuracy_ci95", "per_class", "confusion"}
     assert metrics["probe"].keys() >= MEASURES | {"strength", "folds"}
     assert metrics["seconds"].keys() >= {"total", "decode", "features", "probe", "finetune", "evaluate"}
@@ -99,7 +99,9 @@ def test_the_manifest_tells_what_the_run_is(trained: Run, photos: Path) -> None:
 
 def test_every_choice_has_a_reason(trained: Run) -> None:
     choices = {choice.what: choice for choice in trained.manifest.choices}
-    assert set(choices) == {"base", "features", "precision", "split", "probe strength", "classifier", "probe fitted to"}
+    assert set(choices) == {
+        *("base", "features", "precision", "split", "class balance", "probe strength", "classifier", "probe fitted to")
+    }
     assert all(choice.value and choice.reason for choice in choices.values())
     assert choices["classifier"].value == trained.metrics["chosen"] == trained.manifest.chosen
     assert "fewer than 50" in choices["classifier"].reason

@@ -14,7 +14,8 @@ def test_a_fine_tuned_candidate_answers_for_every_view_and_is_calibrated_on_the_
     labels = np.arange(40) % 2
     result: Any = SimpleNamespace(validation_logits=logits)
     images: Any = SimpleNamespace(part=lambda part: SimpleNamespace(labels=labels))
-    candidate = FinetunedClassifier(SimpleNamespace(), result, images, SimpleNamespace(), ()).candidate
+    recipe: Any = SimpleNamespace(balance="none")
+    candidate = FinetunedClassifier(recipe, result, images, SimpleNamespace(), ()).candidate
     np.testing.assert_array_equal(candidate.logits, logits[0])
     np.testing.assert_array_equal(candidate.more, logits[1:])
     assert candidate.temperature == fit_temperature(logits[0], labels)

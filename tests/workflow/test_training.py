@@ -357,3 +357,69 @@ def test_real_weights_learn_four_images_a_part(tmp_path: Path, make_images: Call
     assert run.metrics["test"]["accuracy"] == 1.0
     assert run.predict([data / "dog" / "003.png"])[0].label == "dog"
     assert json.loads((run.folder / "metrics.json").read_text("utf-8"))["finetune"] is None
+
+
+@pytest.fixture(scope="module")
+def rare_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dark and light images that overlap, nine times as many dark ones."""
+    root, rng = tmp_path_factory.mktemp("rare") / "photos", np.random.default_rng(0)
+    for label, count, light in (("dark", 360, 0.4), ("light", 40, 0.5)):
+        (root / label).mkdir(parents=True)
+        for number in range(count):
+            pixels = rng.normal(rng.normal(light, 0.08), 0.1, (32, 32, 3))
+            Image.fromarray((255 * np.clip(pixels, 0, 1)).astype(np.uint8)).save(root / label / f"{number:03}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def balanced(rare_photos: Path, warm_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose classes were balanced because that helps."""
+    return train_probe(rare_photos, tmp_path_factory.mktemp("balanced") / "run", warm_cache)
+
+
+def balance_of(run: Run) -> str:
+    return next(choice.value for choice in run.manifest.choices if choice.what == "class balance")
+
+
+def test_skewed_classes_are_balanced_where_that_helps(
+    balanced: Run, rare_photos: Path, warm_cache: Path, tmp_path: Path
+) -> None:
+    assert balance_of(balanced) == "logit adjustment"
+    plain = train_probe(rare_photos, tmp_path / "plain", warm_cache, balance="none")
+    assert (balance_of(plain), plain.metrics["balance"]["kind"]) == ("as they are", "none")
+    recalls = [run.metrics["test"]["per_class"]["light"]["recall"] for run in (balanced, plain)]
+    assert recalls[0] > recalls[1] + 0.2
+    assert balanced.metrics["test"]["balanced_accuracy"] > plain.metrics["test"]["balanced_accuracy"] + 0.05
+    assert balanced.metrics["probe"]["balanced_log_loss"] < plain.metrics["probe"]["balanced_log_loss"]
+
+
+def test_the_adjustment_is_in_the_network_that_is_written(
+    balanced: Run, rare_photos: Path, warm_cache: Path, tmp_path: Path, table: ReadTable
+) -> None:
+    plain = train_probe(rare_photos, tmp_path / "plain", warm_cache, balance="none")
+    one, other = (load_file(run.folder / "weights.safetensors") for run in (plain, balanced))
+    images = plain.manifest.split.images["train"] + plain.manifest.split.images["validation"]
+    learned = [row["label"] for row in table(plain.folder / "split.csv") if row["part"] != "test"]
+    assert len(learned) == images
+    if plain.metrics["probe"]["strength"] == balanced.metrics["probe"]["strength"]:
+        np.testing.assert_allclose(one["logits/kernel"], other["logits/kernel"], rtol=0.02, atol=1e-3)
+        shift = np.diff(one["logits/bias"] - other["logits/bias"])[0]
+        assert shift == pytest.approx(np.log(learned.count("light") / learned.count("dark")), abs=0.02)
+    rows = table(balanced.folder / "predictions.csv")
+    for row, prediction in zip(rows, balanced.predict([rare_photos / row["file"] for row in rows]), strict=True):
+        assert float(row["confidence"]) == pytest.approx(prediction.confidence, abs=1e-3)
+
+
+def test_how_classes_are_balanced_can_be_said(photos: Path, warm_cache: Path, tmp_path: Path) -> None:
+    run = train_probe(photos, tmp_path / "run", warm_cache, balance="weights")
+    assert balance_of(run) == "class weights"
+    assert "--balance weights" in run.manifest.command
+    with pytest.raises(UnknownNameError, match=r"there is no balance named 'weight'; did you mean 'weights'\?"):
+        train_probe(photos, tmp_path / "other", warm_cache, balance="weight")
+
+
+def test_similar_classes_are_left_as_they_are(trained: Run) -> None:
+    (found,) = (choice for choice in trained.manifest.choices if choice.what == "class balance")
+    assert found.value == "as they are"
+    assert found.reason.endswith("up to 3 times nothing is done")
+    assert "--balance" not in trained.manifest.command

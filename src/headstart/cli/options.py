@@ -67,6 +67,14 @@ TimeOption = Annotated[
         "--time", metavar="TIME", help="What all of it may take, such as 5m: more ways of fine-tuning are tried."
     ),
 ]
+BalanceOption = Annotated[
+    str,
+    typer.Option(
+        "--balance",
+        metavar="auto|none|weights|sampling|logits",
+        help="What is done about classes of unequal size; above 3:1 auto takes what cross-validation finds best.",
+    ),
+]
 AugmentOption = Annotated[
     str,
     typer.Option(

@@ -9,6 +9,7 @@ import typer
 
 from headstart.cli.options import (
     AugmentOption,
+    BalanceOption,
     BaseOption,
     CacheOption,
     EpochsOption,
@@ -48,6 +49,7 @@ def train(
     views: ViewsOption = None,
     augment: AugmentOption = "auto",
     time: TimeOption = None,
+    balance: BalanceOption = "auto",
     precision: PrecisionOption = "auto",
     seed: SeedOption = 0,
     cache: CacheOption = None,
@@ -80,6 +82,7 @@ def train(
             views=views,
             augment=augment,
             time=time,
+            balance=balance,
             precision=precision,
             seed=seed,
             cache=cache,
@@ -125,6 +128,7 @@ def _show_run(run: Run, *, as_json: bool) -> None:
         ("", ""),
         [
             ("test accuracy", f"{test['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}, {test['n']:,} images)"),
+            *_of_balance(run),
             ("chosen", f"{decision.value}: {decision.reason}"),
             ("seconds", ", ".join(f"{stage} {spent:.1f}" for stage, spent in seconds.items())),
             ("in all", f"{metrics['seconds']['total']:.1f} s"),
@@ -132,3 +136,21 @@ def _show_run(run: Run, *, as_json: bool) -> None:
             ("run", str(run.folder)),
         ],
     )
+
+
+def _of_balance(run: Run) -> list[tuple[str, str]]:
+    """Where classes are so unequal in size that accuracy alone would mislead: what tells more, and what was done."""
+    from headstart.learn.imbalance import is_skewed
+
+    metrics = run.metrics
+    if not is_skewed(metrics["balance"]["skew"]):
+        return []
+    test = metrics["test"]
+    low, high = test["balanced_accuracy_ci95"]
+    largest = max(score["images"] for score in test["per_class"].values()) / test["n"]
+    balance = next(choice for choice in run.manifest.choices if choice.what == "class balance")
+    return [
+        ("balanced accuracy", f"{test['balanced_accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%})"),
+        ("largest class", f"{largest:.1%} of test images: what always answering it would be right for"),
+        ("class balance", f"{balance.value}: {balance.reason}"),
+    ]

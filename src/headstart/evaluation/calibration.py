@@ -17,7 +17,7 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The temperature that makes the log loss of labelled images smallest.
 
     It changes no prediction, only how sure each one is. Guo et al. 2017, arXiv:1706.04599.
@@ -25,11 +25,12 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     Args:
         logits: of images that the classifier wasn't trained on, shape (images, classes).
         labels: int, shape (images,).
+        weights: how much each image counts, float, shape (images,); None for all alike.
     """
     from scipy.optimize import minimize_scalar
 
     found = minimize_scalar(
-        lambda exponent: log_loss(softmax(logits, np.exp(exponent)), labels),
+        lambda exponent: log_loss(softmax(logits, np.exp(exponent)), labels, weights),
         bounds=(np.log(COLDEST), np.log(HOTTEST)),
         method="bounded",
     )

@@ -24,17 +24,26 @@ class Candidate:
         labels: int, shape (images,).
         temperature: that calibrates it.
         more: logits of other views of the same images, shape (views, images, classes).
+        weights: how much each image counts, float, shape (images,), 1 on average; None for all alike. Where classes
+            are balanced, they let each count alike.
     """
 
     logits: np.ndarray
     labels: np.ndarray
     temperature: float
     more: Sequence[np.ndarray] = ()
+    weights: np.ndarray | None = None
 
     @classmethod
-    def of(cls, logits: np.ndarray, labels: np.ndarray, more: Sequence[np.ndarray] = ()) -> Candidate:
+    def of(
+        cls,
+        logits: np.ndarray,
+        labels: np.ndarray,
+        more: Sequence[np.ndarray] = (),
+        weights: np.ndarray | None = None,
+    ) -> Candidate:
         """A candidate with its temperature fitted."""
-        return cls(logits, labels, fit_temperature(logits, labels), more)
+        return cls(logits, labels, fit_temperature(logits, labels, weights), more, weights)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -42,12 +51,13 @@ class Candidate:
         return softmax(self.logits, self.temperature)
 
     def losses(self) -> np.ndarray:
-        """The calibrated log loss of each image, averaged over its views; float64, shape (images,)."""
-        return np.asarray(np.mean([log_losses(found, self.labels) for found in self._in_views()], axis=0))
+        """Each image's calibrated log loss, averaged over its views, times its weight; float64, shape (images,)."""
+        losses = np.asarray(np.mean([log_losses(found, self.labels) for found in self._in_views()], axis=0))
+        return losses if self.weights is None else losses * self.weights
 
     def accuracy(self) -> float:
-        """The share of right answers over all views."""
-        return float(np.mean([accuracy(found, self.labels) for found in self._in_views()]))
+        """The share of right answers over all views, as much as they count."""
+        return float(np.mean([accuracy(found, self.labels, self.weights) for found in self._in_views()]))
 
     def _in_views(self) -> list[np.ndarray]:
         return [softmax(logits, self.temperature) for logits in (self.logits, *self.more)]
@@ -72,7 +82,8 @@ def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: in
     Fine-tuning must lower the calibrated log loss significantly (one-sided, p < 0.05) without lowering accuracy. The
     log loss is compared because it takes in how sure each answer is, and so sees a difference that a few hundred
     right-or-wrong answers can't show. Both are averaged over an image's views for the same reason: what a classifier
-    makes of one rendering is partly chance.
+    makes of one rendering is partly chance. Where classes are balanced, images have weights that let each class count
+    alike, in both measures and in both candidates: the probabilities are those of a world where all are equally common.
 
     Args:
         probe: the incumbent.
@@ -85,13 +96,15 @@ def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: in
     comparison = compare_paired(probe.losses(), finetuned.losses(), seed)
     before, after = probe.accuracy(), finetuned.accuracy()
     views = f" in {len(probe.more) + 1} views each" if len(probe.more) else ""
+    balanced = "" if probe.weights is None else "balanced "
     measured = (
-        f"on {len(probe.labels)} validation images{views} fine-tuning changes the log loss by {-comparison.gain:+.3f} "
-        f"(p = {comparison.p_value:.2g}) and accuracy from {before:.1%} to {after:.1%}"
+        f"on {len(probe.labels)} validation images{views} fine-tuning changes the {balanced}log loss by "
+        f"{-comparison.gain:+.3f} (p = {comparison.p_value:.2g}) and {balanced}accuracy from {before:.1%} "
+        f"to {after:.1%}"
     )
     if comparison.is_significant and after >= before:
         return Decision("finetune", measured, comparison)
     missing = f"the gain could be chance (p must be below {SIGNIFICANCE})"
     if comparison.is_significant:
-        missing = "fewer answers are right"
+        missing = "fewer answers are right" if probe.weights is None else "balanced accuracy falls"
     return Decision("probe", f"{measured}: {missing}", comparison)

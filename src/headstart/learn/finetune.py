@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from headstart.images.views import PLAIN, View
 from headstart.learn.checkpoint import Arrays, Checkpoint, Checkpoints, Saved
 from headstart.learn.freeze import freeze_batch_norm, freeze_below
 from headstart.learn.heads import attach_training_head, fold_training_head
+from headstart.learn.imbalance import Balance, adjustment, balanced_draw, fitting_weights, measuring_weights
 from headstart.learn.probe import Probe
 from headstart.learn.stored import Stored, batch_sizes, feature_batches
 from headstart.learn.suffix_training import fit_suffix
@@ -55,6 +57,7 @@ class Recipe:
         dropout: share of the pooled features that a training step leaves out.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
         seed: of the order of images, of the views and of dropout.
+        balance: what is done about classes of unequal size; the probe to start from was balanced likewise.
     """
 
     cut: str
@@ -67,6 +70,7 @@ class Recipe:
     dropout: float = 0.5
     label_smoothing: float = 0.0
     seed: int = 0
+    balance: Balance = "none"
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,10 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Epoch:
-    """A line of the training curve; the training loss of epoch 0, before any step, is None."""
+    """A line of the training curve; the training loss of epoch 0, before any step, is None.
+
+    Where classes are balanced, each counts alike in what is said of validation.
+    """
 
     epoch: int
     loss: float | None
@@ -143,10 +150,12 @@ def finetune(
     top = suffix(model, recipe.cut)
     start = top.get_weights()
     sizes = batch_sizes(len(train.digests), recipe.batch_size)
-    _compile(model, recipe, steps=recipe.epochs * len(sizes))
+    _compile(model, recipe, recipe.epochs * len(sizes), train, classes=probe.bias.size)
     identity = _identity(recipe, features, probe, train, validation, start)
     checkpoint = checkpoints.of(*identity) if checkpoints else None
-    course = _Course(model, top, validation, (len(recipe.views), len(validation.digests), probe.bias.size), checkpoint)
+    weights = measuring_weights(validation.labels, recipe.balance)
+    shape = (len(recipe.views), len(validation.digests), probe.bias.size)
+    course = _Course(model, top, validation, weights, shape, checkpoint)
 
     def look(views: Sequence[View] = (PLAIN,)) -> np.ndarray:
         return _predict(top, features, validation, views)
@@ -164,19 +173,13 @@ def finetune(
         watch = _watch(lambda epoch, loss: course.see(look()[0], epoch, loss), advance, sizes, last_step)
         settings = {"x": batches, "epochs": recipe.epochs, "initial_epoch": course.done, "shuffle": False}
         fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
-    share = _interpolate(top, start, course.best, lambda: look()[0], validation)
+    share = _interpolate(top, start, course.best, lambda: log_loss(softmax(look()[0]), validation.labels, weights))
     logits = look(recipe.views)
     folded = fold_training_head(model, base, probe, recipe.detail)
     return FineTuned(folded, course.start_logits, logits, tuple(course.history), course.best_epoch, share)
 
 
-def _interpolate(
-    top: keras.Model,
-    start: list[np.ndarray],
-    end: list[np.ndarray],
-    predict: Callable[[], np.ndarray],
-    validation: Labelled,
-) -> float:
+def _interpolate(top: keras.Model, start: list[np.ndarray], end: list[np.ndarray], loss: Callable[[], float]) -> float:
     """Leave the model where validation loss is smallest on the way from one set of weights to another.
 
     Returns:
@@ -185,7 +188,7 @@ def _interpolate(
     losses: dict[float, float] = {}
     for share in INTERPOLATIONS:
         top.set_weights(_between(start, end, share))
-        losses[share] = log_loss(softmax(predict()), validation.labels)
+        losses[share] = loss()
     chosen = min(losses, key=lambda share: losses[share])
     top.set_weights(_between(start, end, chosen))
     return chosen
@@ -196,7 +199,7 @@ def _between(start: list[np.ndarray], end: list[np.ndarray], share: float) -> li
     return [b if share == 1 else a + share * (b - a) for a, b in zip(start, end, strict=True)]
 
 
-def _compile(model: keras.Model, recipe: Recipe, steps: int) -> None:
+def _compile(model: keras.Model, recipe: Recipe, steps: int, train: Labelled, classes: int) -> None:
     import keras
 
     warm_up = max(1, round(WARM_UP_SHARE * steps))
@@ -205,8 +208,15 @@ def _compile(model: keras.Model, recipe: Recipe, steps: int) -> None:
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    if recipe.balance == "logits":
+        loss = _adjusted(loss, adjustment(train.labels, classes, recipe.balance))
     # XLA compiles depthwise convolutions for the CPU into slower code.
     model.compile(optimizer, loss, jit_compile=False)
+
+
+def _adjusted(loss: Any, taken_off: np.ndarray) -> Callable[[Any, Any], Any]:
+    """The logit-adjusted loss (Menon et al. 2021): what the model takes off its logits is put on again to learn."""
+    return lambda targets, logits: loss.call(targets, logits + taken_off)
 
 
 class _Course:
@@ -217,6 +227,7 @@ class _Course:
         model: keras.Model,
         top: keras.Model,
         validation: Labelled,
+        weights: np.ndarray | None,
         logits_shape: tuple[int, ...],
         checkpoint: Checkpoint | None,
     ) -> None:
@@ -224,6 +235,7 @@ class _Course:
         self._optimizer = model.optimizer
         self._optimizer.build(model.trainable_variables)  # so that there is something to restore
         self._labels = validation.labels
+        self._weights = weights
         self._checkpoint = checkpoint
         self.start_logits = np.zeros(logits_shape, np.float32)
         self.best: list[np.ndarray] = []
@@ -265,7 +277,8 @@ class _Course:
 
     def _judge(self, logits: np.ndarray, epoch: int, loss: float | None) -> None:
         probabilities = softmax(logits)
-        found = Epoch(epoch, loss, log_loss(probabilities, self._labels), accuracy(probabilities, self._labels))
+        judged = probabilities, self._labels, self._weights
+        found = Epoch(epoch, loss, log_loss(*judged), accuracy(*judged))
         if not self.history or found.validation_loss < self.history[self.best_epoch].validation_loss:
             self.best_epoch, self.best = epoch, self._top.get_weights()
         self.history.append(found)
@@ -302,12 +315,18 @@ def _batches(
     classes: int,
     first_epoch: int,
 ) -> keras.utils.PyDataset:
-    """Epochs of each image once, in one of its views; order and views depend on seed and epoch only."""
+    """Epochs of each image once, in one of its views; order and views depend on seed and epoch only.
+
+    With balanced sampling an epoch has as many images, but as many of each class.
+    """
     at_cut = ArrayFeatures(features.network, features.engine, features.store, tuple(top.inputs[0].shape)[1:])
     keys = tuple([features.key(digest, view) for digest in train.digests] for view in recipe.views)
     targets = np.eye(classes, dtype=np.float32)[train.labels]
-    stored = Stored(at_cut, keys, targets, None, sizes, reordered=False, computed=0)
-    return feature_batches(stored, True, sizes, recipe.seed, first_epoch)
+    is_sampled = recipe.balance == "sampling"
+    weights = None if is_sampled else fitting_weights(train.labels, recipe.balance)
+    stored = Stored(at_cut, keys, targets, weights, sizes, reordered=False, computed=0)
+    draw = partial(balanced_draw, labels=train.labels) if is_sampled else None
+    return feature_batches(stored, True, sizes, recipe.seed, first_epoch, draw)
 
 
 def _watch(

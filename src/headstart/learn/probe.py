@@ -1,19 +1,31 @@
 """The probe: a linear head on pooled features, fitted by convex optimisation, so that its answer is the only one.
 
 Multinomial logistic regression with an L2 penalty on standardised features. The strength of the penalty comes from
-stratified cross-validation on the training part. Standardisation is folded into the weights afterwards, so that the
-result is an ordinary dense layer.
+stratified cross-validation on the training part, and so does what is done about classes of unequal size.
+Standardisation is folded into the weights afterwards, and so is what balances the classes: the result is an ordinary
+dense layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from headstart.evaluation.calibration import softmax
 from headstart.evaluation.metrics import log_loss
+from headstart.learn.imbalance import (
+    NOT_BALANCED,
+    Asked,
+    Balance,
+    Balancing,
+    adjustment,
+    choose_balance,
+    fitting_weights,
+    measuring_weights,
+    to_try,
+)
 
 # Inverse L2 strengths tried, from the most cautious on: half-decades over what pooled features of networks ask for.
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -23,6 +35,8 @@ MOST_IMAGES_TO_CHOOSE = 5000
 # Of the gradient; below it, accuracy no longer changes.
 TOLERANCE = 1e-3
 MAX_ITERATIONS = 2000
+# What is fitted in the same way, and differs in what is taken off the logits afterwards.
+FITTED_ALIKE: tuple[tuple[Balance, ...], ...] = (("none", "logits"), ("weights", "sampling"))
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,8 @@ class Probe:
         deviation: likewise, the standard deviation; 1 where a feature never varies.
         strength: the inverse L2 strength that cross-validation chose.
         folds: of the cross-validation.
-        cross_validated: mean log loss of every strength tried.
+        cross_validated: mean log loss of every strength tried; every class counts alike in it where they are balanced.
+        balancing: what was done about classes of unequal size.
     """
 
     weights: np.ndarray
@@ -46,6 +61,7 @@ class Probe:
     strength: float
     folds: int
     cross_validated: dict[float, float]
+    balancing: Balancing = NOT_BALANCED
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Logits of pooled features: (images, features) to (images, classes), float32."""
@@ -58,6 +74,7 @@ def fit_probe(
     classes: int,
     seed: int,
     advance: Callable[[int], None] = lambda count: None,
+    balance: Asked = "none",
 ) -> Probe:
     """Fit a probe on training images.
 
@@ -67,34 +84,35 @@ def fit_probe(
         classes: how many there are.
         seed: shuffles the folds.
         advance: called with the number of fits done since the last call; there are at most `most_fits(labels)`.
+        balance: what to do about classes of unequal size; "auto" for what cross-validation finds best.
     """
-    folds = folds_for(labels)
-    losses = _cross_validate(features, labels, classes, folds, seed, advance) if folds else {}
-    strength = min(losses, key=lambda tried: losses[tried]) if losses else STRENGTHS[0]
-    regression = _Regression(features, labels, classes)
+    balancing, tried = _compare(features, labels, classes, seed, balance, advance)
+    regression = _Regression(features, labels, classes, balancing.kind)
     del features  # the caller may have kept none either
-    weights, bias = regression.fit(strength)
+    weights, bias = regression.fit(tried.strength)
     advance(1)
-    return Probe(weights, bias, regression.mean, regression.deviation, strength, folds, losses)
+    mean, deviation = regression.mean, regression.deviation
+    return Probe(weights, bias, mean, deviation, tried.strength, folds_for(labels), tried.losses, balancing)
 
 
 def refit_probe(probe: Probe, features: np.ndarray, labels: np.ndarray) -> Probe:
-    """The probe fitted to other images of the same classes, with the strength that it has.
+    """The probe fitted to other images of the same classes, with the strength and the balance that it has.
 
     Args:
-        probe: says how strong the penalty is.
+        probe: says how strong the penalty is, and how the classes are balanced.
         features: pooled, float32, shape (images, features).
         labels: int, shape (images,), values in 0…classes − 1; every class occurs.
     """
-    regression = _Regression(features, labels, probe.bias.size)
+    regression = _Regression(features, labels, probe.bias.size, probe.balancing.kind)
     del features  # the caller may have kept none either
     weights, bias = regression.fit(probe.strength)
     return replace(probe, weights=weights, bias=bias, mean=regression.mean, deviation=regression.deviation)
 
 
-def most_fits(labels: np.ndarray) -> int:
+def most_fits(labels: np.ndarray, balance: Asked = "none") -> int:
     """How many regressions `fit_probe` will fit at most."""
-    return folds_for(labels) * len(STRENGTHS) + 1
+    searches = sum(not set(kinds).isdisjoint(to_try(labels, balance)) for kinds in FITTED_ALIKE)
+    return folds_for(labels) * len(STRENGTHS) * searches + 1
 
 
 def folds_for(labels: np.ndarray) -> int:
@@ -103,30 +121,112 @@ def folds_for(labels: np.ndarray) -> int:
     return min(MOST_FOLDS, fewest) if fewest > 1 else 0
 
 
-def _cross_validate(
-    features: np.ndarray, labels: np.ndarray, classes: int, folds: int, seed: int, advance: Callable[[int], None]
-) -> dict[float, float]:
-    """The mean log loss on held-out folds, by strength, from the most cautious strength on until it rises again."""
+@dataclass(frozen=True)
+class _Fold:
+    """Held-out images, and a regression on all others, which have the labels `fitted`."""
+
+    regression: _Regression
+    fitted: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+
+    def logits(self, strength: float) -> np.ndarray:
+        """Of the held-out images, before any adjustment."""
+        weights, bias = self.regression.fit(strength)
+        return np.asarray(self.features @ weights + bias)
+
+
+@dataclass
+class _Tried:
+    """The strengths tried so far with one way to balance the classes, from the most cautious on.
+
+    Attributes:
+        balance: the way.
+        losses: the mean log loss on held-out folds, by strength.
+        logits: of all held-out images with the best strength, one fold after the other.
+    """
+
+    balance: Balance
+    losses: dict[float, float] = field(default_factory=dict)
+    logits: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def strength(self) -> float:
+        return min(self.losses, key=lambda tried: self.losses[tried]) if self.losses else STRENGTHS[0]
+
+    @property
+    def has_risen(self) -> bool:
+        """Whether a bolder strength has done worse than the best."""
+        return bool(self.losses) and list(self.losses.values())[-1] > min(self.losses.values())
+
+    def see(self, strength: float, folds: Sequence[_Fold], logits: Sequence[np.ndarray]) -> None:
+        """Take in what was said of the held-out images of each fold."""
+        adjusted = [
+            found - adjustment(fold.fitted, found.shape[1], self.balance)
+            for fold, found in zip(folds, logits, strict=True)
+        ]
+        losses = [
+            log_loss(softmax(found), fold.labels, measuring_weights(fold.labels, self.balance))
+            for fold, found in zip(folds, adjusted, strict=True)
+        ]
+        self.losses[strength] = float(np.mean(losses))
+        self.logits = adjusted if self.strength == strength else self.logits
+
+
+def _compare(
+    features: np.ndarray, labels: np.ndarray, classes: int, seed: int, asked: Asked, advance: Callable[[int], None]
+) -> tuple[Balancing, _Tried]:
+    """How to balance the classes, and the strengths that were tried with that."""
     from sklearn.model_selection import StratifiedKFold
 
+    folds, kinds = folds_for(labels), to_try(labels, asked)
+    if not folds:
+        balancing = choose_balance({}, labels[:0], labels, asked, seed)
+        return balancing, _Tried(balancing.kind)
     chosen = _sample(labels, folds, seed)
-    features, labels = features[chosen], labels[chosen]
-    divisions = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
-    regressions = [
-        (_Regression(features[train], labels[train], classes), features[held_out], labels[held_out])
-        for train, held_out in divisions
+    some, some_labels = features[chosen], labels[chosen]
+    divisions = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(some_labels, some_labels))
+    tried = {kind: _Tried(kind) for kind in kinds}
+    for alike in FITTED_ALIKE:
+        wanted = [tried[kind] for kind in alike if kind in tried]
+        if wanted:
+            _search(_folds(some, some_labels, classes, divisions, alike[0]), wanted, advance)
+    held_out = {kind: np.concatenate(found.logits) for kind, found in tried.items()}
+    held_out_labels = np.concatenate([some_labels[held_out] for _, held_out in divisions])
+    balancing = choose_balance(held_out, held_out_labels, labels, asked, seed)
+    return balancing, tried[balancing.kind]
+
+
+def _folds(
+    features: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    divisions: Sequence[tuple[np.ndarray, np.ndarray]],
+    balance: Balance,
+) -> list[_Fold]:
+    return [
+        _Fold(
+            _Regression(features[fitted], labels[fitted], classes, balance),
+            labels[fitted],
+            features[held_out],
+            labels[held_out],
+        )
+        for fitted, held_out in divisions
     ]
-    losses: dict[float, float] = {}
+
+
+def _search(folds: Sequence[_Fold], tried: Sequence[_Tried], advance: Callable[[int], None]) -> None:
+    """Try strengths from the most cautious on, each until its loss rises again."""
     for strength in STRENGTHS:
-        found = []
-        for regression, held_out_features, held_out_labels in regressions:
-            weights, bias = regression.fit(strength)
-            found.append(log_loss(softmax(held_out_features @ weights + bias), held_out_labels))
+        logits = []
+        for fold in folds:
+            logits.append(fold.logits(strength))
             advance(1)
-        losses[strength] = float(np.mean(found))
-        if losses[strength] > min(losses.values()):
+        for found in tried:
+            if not found.has_risen:
+                found.see(strength, folds, logits)
+        if all(found.has_risen for found in tried):
             break
-    return losses
 
 
 def _sample(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -145,9 +245,9 @@ def _sample(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
 
 
 class _Regression:
-    """A logistic regression on one set of images, for one strength after another."""
+    """A logistic regression on one set of images, for one strength after another, with its classes balanced."""
 
-    def __init__(self, features: np.ndarray, labels: np.ndarray, classes: int) -> None:
+    def __init__(self, features: np.ndarray, labels: np.ndarray, classes: int, balance: Balance) -> None:
         from sklearn.linear_model import LogisticRegression
 
         # Summed in float64: float32 would miss the mean of what never varies, and take that for a deviation.
@@ -160,15 +260,18 @@ class _Regression:
         self._standardised = centred
         self._labels = labels
         self._classes = classes
+        self._sample_weights = fitting_weights(labels, balance)
+        self._adjustment = adjustment(labels, classes, balance)
         # Each strength starts from the solution of the one before, which lies near.
         self._model = LogisticRegression(max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True)
 
     def fit(self, strength: float) -> tuple[np.ndarray, np.ndarray]:
         """Weights and bias for features that aren't standardised, float32."""
-        self._model.set_params(C=strength).fit(self._standardised, self._labels)
+        self._model.set_params(C=strength).fit(self._standardised, self._labels, self._sample_weights)
         coefficients, intercepts = self._model.coef_, self._model.intercept_
         if self._classes == 2:  # one column stands for both classes there
             coefficients = np.concatenate([-coefficients, coefficients]) / 2
             intercepts = np.concatenate([-intercepts, intercepts]) / 2
         weights = coefficients.T / self.deviation[:, None]
-        return weights.astype(np.float32), (intercepts - self.mean @ weights).astype(np.float32)
+        bias = intercepts - self.mean @ weights - self._adjustment
+        return weights.astype(np.float32), bias.astype(np.float32)

@@ -201,7 +201,12 @@ def batch_sizes(count: int, batch_size: int) -> tuple[int, ...]:
 
 
 def feature_batches(
-    stored: Stored, shuffle: Shuffle, sizes: tuple[int, ...], seed: int, first_epoch: int = 0
+    stored: Stored,
+    shuffle: Shuffle,
+    sizes: tuple[int, ...],
+    seed: int,
+    first_epoch: int = 0,
+    draw: Callable[[np.random.Generator], np.ndarray] | None = None,
 ) -> keras.utils.PyDataset:
     """Stored features as Keras trains on them; each epoch draws an order and, of each sample, one view.
 
@@ -211,6 +216,8 @@ def feature_batches(
         sizes: of the batches.
         seed: with an epoch's number, all that its draws depend on.
         first_epoch: the number of the first epoch, from 0 on.
+        draw: the rows of an epoch in their order, as many as there are samples, in place of `shuffle`; a row that is
+            drawn again comes in a view of its own.
     """
     import keras
 
@@ -225,8 +232,12 @@ def feature_batches(
         def _start(self, epoch: int) -> None:
             rng = np.random.default_rng([seed, epoch])
             self._epoch = epoch
-            self._views = rng.integers(0, len(stored.keys), stored.count)
-            self._rows = _order(rng, shuffle, sizes)
+            views = rng.integers(0, len(stored.keys), stored.count)
+            if draw is None:
+                self._rows = _order(rng, shuffle, sizes)
+                self._views = [views[rows] for rows in self._rows]
+            else:
+                self._rows, self._views = _in_batches(draw(rng), sizes), _in_batches(views, sizes)
 
         def __len__(self) -> int:
             return len(self._rows)
@@ -234,7 +245,7 @@ def feature_batches(
         def __getitem__(self, number: int) -> tuple[np.ndarray, ...]:
             rows = self._rows[number]
             targets = [part[rows] for part in (stored.y, stored.weights) if part is not None]
-            return (self._load(rows, self._views[rows]), *targets)
+            return (self._load(rows, self._views[number]), *targets)
 
         def on_epoch_end(self) -> None:
             self._start(self._epoch + 1)
@@ -244,10 +255,13 @@ def feature_batches(
 
 def _order(rng: np.random.Generator, shuffle: Shuffle, sizes: tuple[int, ...]) -> list[np.ndarray]:
     """The rows of each batch of an epoch."""
-    ends = [0, *accumulate(sizes)]
-    rows = rng.permutation(ends[-1]) if shuffle is True else np.arange(ends[-1])
-    batches = [rows[start:end] for start, end in pairwise(ends)]
+    count = sum(sizes)
+    batches = _in_batches(rng.permutation(count) if shuffle is True else np.arange(count), sizes)
     return [batches[number] for number in rng.permutation(len(batches))] if shuffle == "batch" else batches
+
+
+def _in_batches(samples: np.ndarray, sizes: tuple[int, ...]) -> list[np.ndarray]:
+    return [samples[start:end] for start, end in pairwise([0, *accumulate(sizes)])]
 
 
 def _loader(stored: Stored) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

@@ -67,12 +67,13 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
 def _measures(evidence: Evidence) -> list[tuple[str, str, str]]:
     """Each measure's name, value and interval."""
     shares = [(found.name, percent(found.value), found.interval) for found in findings.measures(evidence)]
-    test = evidence.test
-    low, high = test["log_loss_ci95"]
+    loss, error = evidence.score(evidence.test, "log_loss"), evidence.score(evidence.test, "ece")
+    low, high = evidence.score(evidence.test, "log_loss_ci95")
+    alike = "" if evidence.balance == "none" else ", every class counting alike"
     return [
         *shares,
-        ("Log loss (nats)", f"{test['log_loss']:.3f}", f"{low:.3f} to {high:.3f}"),
-        ("Expected calibration error", percent(test["ece"]), "–"),
+        (f"Log loss (nats{alike})", f"{loss:.3f}", f"{low:.3f} to {high:.3f}"),
+        (f"Expected calibration error{alike}", percent(error), "–"),
     ]
 
 

@@ -83,13 +83,13 @@ def measures_chart(measures: Sequence[Measure]) -> Markup:
 
 
 def reliability_chart(bins: Sequence[ReliabilityBin]) -> Markup:
-    """Accuracy against confidence; a bin's area goes with its images, its whisker is the Wilson interval."""
+    """Accuracy against confidence; a bin's area goes with its images' weight, its whisker is the Wilson interval."""
 
     def paint(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=_SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
         for found, (low, high) in zip(bins, whiskers, strict=True):
             axes.plot([found.confidence] * 2, [low, high], color=_ACCENT, linewidth=1.5, alpha=0.6)
-        sizes = [30 + 270 * found.images / largest for found in bins]
+        sizes = [30 + 270 * found.weight / largest for found in bins]
         axes.scatter(
             [b.confidence for b in bins], [b.accuracy for b in bins], sizes, color=_ACCENT, zorder=3, clip_on=False
         )
@@ -98,7 +98,7 @@ def reliability_chart(bins: Sequence[ReliabilityBin]) -> Markup:
         _in_percent(axes, "y")
 
     whiskers = [_wilson(found) for found in bins]
-    largest = max(found.images for found in bins)
+    largest = max(found.weight for found in bins)
     left = _round_down(bins[0].confidence)
     bottom = min(left, _round_down(min(low for low, _high in whiskers)))
     texts = [f"{percent(found.confidence)} sure, {percent(found.accuracy)} right" for found in bins]
@@ -123,16 +123,17 @@ def loss_chart(history: Sequence[dict[str, Any]], best_epoch: int) -> Markup:
     return _draw(paint, "loss", text, (4.6, 3.2))
 
 
-def accuracy_chart(history: Sequence[dict[str, Any]], best_epoch: int) -> Markup:
-    """Validation accuracy by epoch."""
+def accuracy_chart(history: Sequence[dict[str, Any]], best_epoch: int, name: str = "Accuracy") -> Markup:
+    """Validation accuracy by epoch, under its name."""
 
     def paint(axes: Axes) -> None:
         _paint_epochs(axes, history, "validation_accuracy", best_epoch)
-        axes.set(ylabel="Accuracy on validation")
+        axes.set(ylabel=f"{name} on validation")
         _in_percent(axes, "y")
 
     first, best = (history[epoch]["validation_accuracy"] for epoch in (0, best_epoch))
-    text = f"Validation accuracy by epoch: {percent(first)} before any step, {percent(best)} at epoch {best_epoch}."
+    epochs = f"{percent(first)} before any step, {percent(best)} at epoch {best_epoch}"
+    text = f"{name} on validation by epoch: {epochs}."
     return _draw(paint, "accuracy", text, (4.6, 3.2))
 
 
@@ -162,7 +163,7 @@ def _round_down(share: float) -> float:
 
 def _wilson(found: ReliabilityBin) -> tuple[float, float]:
     """The 95 % interval of a share of n images (Wilson 1927); unlike the bootstrap's, it is right for few of them."""
-    n, p = found.images, found.accuracy
+    n, p = found.effective, found.accuracy
     centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * float(np.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2)))
     return centre - half, centre + half

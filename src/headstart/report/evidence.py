@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from headstart.errors import RunError
+from headstart.learn.imbalance import Balance, is_skewed
 from headstart.run import METRICS, PREDICTIONS, QUARANTINE, SPLIT, Manifest
 
 
@@ -71,6 +72,20 @@ class Evidence:
     def test(self) -> dict[str, Any]:
         """The measures on the test part."""
         return dict(self.metrics["test"])
+
+    @property
+    def is_skewed(self) -> bool:
+        """Whether the classes are so unequal in size that accuracy alone would mislead."""
+        return is_skewed(self.metrics["balance"]["skew"])
+
+    @property
+    def balance(self) -> Balance:
+        """What was done about that. Other than for "none", probabilities take all classes to be equally common."""
+        return cast(Balance, self.metrics["balance"]["kind"])
+
+    def score(self, scores: dict[str, Any], name: str) -> Any:
+        """A measure that is to be read in the world that the probabilities are meant for: as it is or balanced."""
+        return scores[name if self.balance == "none" else f"balanced_{name}"]
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from headstart.evaluation.metrics import ReliabilityBin, reliability
+from headstart.learn.imbalance import NAMES, measuring_weights
 from headstart.report.evidence import Evidence
 from headstart.report.wording import counted, interval, listed, percent, points, quoted, tidy
 
@@ -64,10 +65,13 @@ class Measure:
 def verdict(evidence: Evidence) -> str:
     """How good the classifier is, in one sentence."""
     test = evidence.test
-    return (
-        f"On {counted(test['n'], 'image')} it had never seen, this classifier was right for "
-        f"{percent(test['accuracy'])} (95\u00a0% interval {interval(*accuracy_interval(test))})."
-    )
+    accuracy = f"{percent(test['accuracy'])} (95\u00a0% interval {interval(*accuracy_interval(test))})"
+    unseen = f"On {counted(test['n'], 'image')} it had never seen, this classifier"
+    if not evidence.is_skewed:
+        return f"{unseen} was right for {accuracy}."
+    balanced = f"{percent(test['balanced_accuracy'])} (95\u00a0% interval {interval(*test['balanced_accuracy_ci95'])})"
+    by_class = f"recognised {balanced} of a class's images, averaged over classes"
+    return f"{unseen} {by_class}, and was right for {accuracy} of all."
 
 
 def accuracy_interval(test: dict[str, Any]) -> tuple[float, float]:
@@ -97,7 +101,9 @@ def baseline(evidence: Evidence) -> tuple[str, float]:
 
 def findings(evidence: Evidence) -> list[Finding]:
     """The context that an honest reader of the verdict asks for."""
-    found = [_against_guessing(evidence), _weakest_class(evidence), _confidence(evidence)]
+    guessing = _balanced_against_guessing if evidence.is_skewed else _against_guessing
+    found = [guessing(evidence), _weakest_class(evidence), _confidence(evidence)]
+    found += [_rare_classes(evidence)] if evidence.is_skewed or evidence.balance != "none" else []
     return found + ([_few_images(evidence.test)] if evidence.test["n"] < FEW_TEST_IMAGES else [])
 
 
@@ -127,7 +133,7 @@ def limits(evidence: Evidence) -> list[str]:
         "different pictures of one object may not, and would then flatter the figures.",
         "The labels were taken as right. A wrong label among the test images counts as a mistake, or hides one.",
     ]
-    return told + _rough_classes(evidence)
+    return told + _equal_classes(evidence) + _rough_classes(evidence)
 
 
 def no_training_reason(evidence: Evidence) -> str:
@@ -136,8 +142,9 @@ def no_training_reason(evidence: Evidence) -> str:
 
 
 def reliability_bins(evidence: Evidence) -> list[ReliabilityBin]:
-    """The test images by how sure the classifier was."""
-    return reliability(evidence.predictions.probabilities, evidence.predictions.labels)
+    """The test images by how sure the classifier was, every class counting alike if the probabilities mean that."""
+    labels = evidence.predictions.labels
+    return reliability(evidence.predictions.probabilities, labels, measuring_weights(labels, evidence.balance))
 
 
 def _guessing(evidence: Evidence) -> dict[str, float]:
@@ -167,6 +174,53 @@ def _against_guessing(evidence: Evidence) -> Finding:
     return Finding("Better than guessing?", f"Yes. {guess} {saved}", "good")
 
 
+def _balanced_against_guessing(evidence: Evidence) -> Finding:
+    """Accuracy flatters whoever says the most frequent class; balanced accuracy doesn't."""
+    label, share = baseline(evidence)
+    by_guessing, found = _guessing(evidence)["balanced_accuracy"], evidence.test["balanced_accuracy"]
+    guess = (
+        f"Always answering {quoted(label)} would be right for {percent(share)} without recognising any other class: a "
+        f"balanced accuracy of {percent(by_guessing)}. This classifier's is {percent(found)}"
+    )
+    if found <= by_guessing:
+        return Finding("Better than guessing?", f"No. {guess}, so it shouldn't be used as it is.", "poor")
+    if evidence.test["balanced_accuracy_ci95"][0] <= by_guessing:
+        return Finding("Better than guessing?", f"Perhaps. {guess}, which is within what chance allows.", "fair")
+    return Finding("Better than guessing?", f"Yes. {guess}.", "good")
+
+
+def _rare_classes(evidence: Evidence) -> Finding:
+    """What was done about classes of unequal size, and what that means for the reader."""
+    rarest = _by_training_images(evidence)[0]
+    sizes, done = _sizes(evidence), NAMES[evidence.balance]
+    if evidence.balance == "none":
+        answer = f"{sizes} Nothing was done about that, so it may well miss images of rare classes."
+        return Finding("Do rare classes count?", answer, "fair")
+    answer = (
+        f"{sizes} By {done}, every class counts alike. That finds more images of rare classes and cries them wrongly "
+        f"more often{_precision_of(evidence, rarest)}. How sure it is holds where all classes are equally common."
+    )
+    return Finding("Do rare classes count?", answer, "good")
+
+
+def _by_training_images(evidence: Evidence) -> list[str]:
+    """The classes, that with the fewest training images first."""
+    return sorted(evidence.labels, key=lambda label: evidence.part_counts[label, "train"])
+
+
+def _sizes(evidence: Evidence) -> str:
+    rarest, *_, largest = _by_training_images(evidence)
+    times = evidence.metrics["balance"]["skew"]
+    return f"{quoted(largest)} has {times:.1f} times as many training images as {quoted(rarest)}."
+
+
+def _precision_of(evidence: Evidence, label: str) -> str:
+    score = evidence.test["per_class"][label]
+    if not score["images"] or not score["precision"]:
+        return ""
+    return f": of the test images called {quoted(label)}, {percent(score['precision'])} were"
+
+
 def _weakest_class(evidence: Evidence) -> Finding:
     scores = {label: score for label, score in evidence.test["per_class"].items() if score["images"]}
     label = min(scores, key=lambda label: scores[label]["recall"])
@@ -190,11 +244,14 @@ def _taken_for(evidence: Evidence, label: str) -> str:
 
 
 def _confidence(evidence: Evidence) -> Finding:
-    gap, by_chance = evidence.test["ece"], _calibration_error_by_chance(reliability_bins(evidence))
-    stated, right = float(evidence.predictions.confidence.mean()), evidence.test["accuracy"]
+    bins = reliability_bins(evidence)
+    gap, by_chance = evidence.score(evidence.test, "ece"), _calibration_error_by_chance(bins)
+    stated = float(np.average([found.confidence for found in bins], weights=[found.weight for found in bins]))
+    right = evidence.score(evidence.test, "accuracy")
     tone = _calibration_tone(gap - by_chance, is_too_sure=stated > right)
     start = {"good": "Yes.", "fair": "Roughly.", "poor": "No."}[tone]
-    measured = f"Stated confidence and actual accuracy differ by {points(gap)} on average"
+    alike = "" if evidence.balance == "none" else ", with every class counting alike"
+    measured = f"Stated confidence and actual accuracy differ by {points(gap)} on average{alike}"
     chance = f"{points(by_chance)} would be expected by chance on this many images."
     bias = f" It is too {'sure' if stated > right else 'cautious'}: {percent(stated)} sure on average."
     answer = f"{start} {measured}; {chance}{'' if tone == 'good' else bias}"
@@ -213,9 +270,9 @@ def _calibration_error_by_chance(bins: list[ReliabilityBin]) -> float:
 
     A bin of n images and confidence p is then off by sqrt(2 p (1 − p) / (π n)) on average, in the normal approximation.
     """
-    total = sum(found.images for found in bins)
+    total = sum(found.weight for found in bins)
     return sum(
-        found.images / total * float(np.sqrt(2 * found.confidence * (1 - found.confidence) / (np.pi * found.images)))
+        found.weight / total * float(np.sqrt(2 * found.confidence * (1 - found.confidence) / (np.pi * found.effective)))
         for found in bins
     )
 
@@ -226,6 +283,15 @@ def _few_images(test: dict[str, Any]) -> Finding:
         "more images would narrow the interval."
     )
     return Finding("How sure is that?", answer, "fair")
+
+
+def _equal_classes(evidence: Evidence) -> list[str]:
+    if evidence.balance == "none":
+        return []
+    return [
+        "Its probabilities take every class to be equally common. For a place where some are rarer, multiply each "
+        "class's probability by its share there and divide by the sum of these products."
+    ]
 
 
 def _rough_classes(evidence: Evidence) -> list[str]:

@@ -14,7 +14,7 @@ from headstart.report.charts import accuracy_chart, loss_chart, measures_chart, 
 from headstart.report.confusion import Matrix, Pair, confused_pairs, matrix
 from headstart.report.evidence import Evidence, QuarantinedFile
 from headstart.report.thumbnails import thumbnail
-from headstart.report.wording import counted, day, duration, file_size, interval, percent, quoted, tidy
+from headstart.report.wording import counted, day, duration, file_size, percent, quoted, tidy
 
 MOST_PICTURES = 12
 MOST_QUARANTINED = 50
@@ -109,8 +109,7 @@ def _summary(evidence: Evidence) -> dict[str, Any]:
         "classes": findings.class_names(evidence),
         "trained_on": findings.trained_on(evidence),
         "verdict": findings.verdict(evidence),
-        "accuracy": percent(evidence.test["accuracy"]),
-        "accuracy_interval": interval(*findings.accuracy_interval(evidence.test)),
+        "headline": percent(evidence.test["balanced_accuracy" if evidence.is_skewed else "accuracy"]),
         "findings": findings.findings(evidence),
     }
 
@@ -162,7 +161,8 @@ def _training(evidence: Evidence) -> dict[str, Any]:
     if finetune is None:
         return {"finetune": None, "no_training_reason": findings.no_training_reason(evidence)}
     history, best = finetune["history"], finetune["best_epoch"]
-    return {"finetune": finetune, "curves": [loss_chart(history, best), accuracy_chart(history, best)]}
+    name = "Accuracy" if evidence.balance == "none" else "Balanced accuracy"
+    return {"finetune": finetune, "curves": [loss_chart(history, best), accuracy_chart(history, best, name)]}
 
 
 def _pictures(evidence: Evidence) -> dict[str, list[Picture]]:

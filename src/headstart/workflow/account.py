@@ -54,6 +54,7 @@ def run_metrics(session: Session, probe: Probe, outcome: Outcome, test: dict[str
         "probe": {**outcome.probe.candidate.scores(), "strength": probe.strength, "folds": probe.folds},
         "finetune": outcome.tuned and _finetune_metrics(outcome.tuned),
         "comparison": comparison and asdict(comparison),
+        "balance": asdict(probe.balancing),
         "seconds": _seconds(session),
         "features": {"computed": session.computed, "reused": session.reused},
     }

@@ -18,6 +18,7 @@ from headstart.images.views import PLAIN
 from headstart.learn.decide import Candidate
 from headstart.learn.finetune import FineTuned, Labelled, Recipe
 from headstart.learn.heads import LOGITS
+from headstart.learn.imbalance import measuring_weights
 from headstart.learn.probe import Probe, refit_probe
 from headstart.learn.soup import Weights
 from headstart.progress import Advance
@@ -65,7 +66,8 @@ class ProbeClassifier(Classifier):
         self._pooled = pooled
         self._probe = probe
         validation = images.part("validation")
-        self.candidate = Candidate.of(self._logits(validation), validation.labels, more)
+        weights = measuring_weights(validation.labels, probe.balancing.kind)
+        self.candidate = Candidate.of(self._logits(validation), validation.labels, more, weights)
 
     def refit(self, *parts: Labelled) -> None:
         """Fit the probe to all these images together; what it said of the validation part, and its temperature, stay.
@@ -130,7 +132,8 @@ class FinetunedClassifier(Classifier):
         self.result = result
         self.trials = tuple(trials)
         plain, *more = result.validation_logits
-        self.candidate = Candidate.of(plain, images.part("validation").labels, more)
+        labels = images.part("validation").labels
+        self.candidate = Candidate.of(plain, labels, more, measuring_weights(labels, recipe.balance))
 
     def write_network(self, path: Path) -> None:
         convert(self.result.model, path)

@@ -24,6 +24,7 @@ from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.decide import decide
+from headstart.learn.imbalance import ASKED, NAMES, Asked
 from headstart.learn.probe import Probe, fit_probe, most_fits
 from headstart.progress import Display, Stopwatch
 from headstart.report import write_card, write_report
@@ -63,6 +64,7 @@ def train(
     views: int | None = None,
     augment: str = AUTO,
     time: str | float | None = None,
+    balance: str = AUTO,
     precision: str = "auto",
     seed: int = 0,
     cache: str | Path | None = None,
@@ -91,6 +93,10 @@ def train(
             what the probe is found to recognise.
         time: what all of it may take, in seconds or such as "5m". Fine-tuning is then tried from as many stages as that
             allows, and their weights are averaged where validation finds it better; without it, one way is tried.
+        balance: what is done about classes of unequal size, "none", "weights" (a rare class's images count more),
+            "sampling" (as many images of each class an epoch), "logits" (logit adjustment), or "auto": what
+            cross-validation finds best by balanced accuracy where the largest class has over three times the images of
+            the smallest, and else nothing.
         precision: of the frozen part, "f32", "bf16", or "auto": bf16 where the CPU has it and the images allow it.
         seed: another seed is another split of the images.
         cache: where features are kept; by default $HEADSTART_CACHE or the user's cache folder.
@@ -115,6 +121,8 @@ def train(
         raise UnknownNameError("precision", precision, PRECISIONS)
     if not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
+    if balance not in ASKED:
+        raise UnknownNameError("balance", balance, ASKED)
     tuning = TuningChoice(finetune, finetune_from, epochs, learning_rate, views, augment, parse_time(time))
     tuning.check()
     cache_folder = Path(cache) if cache else default_folder()
@@ -127,13 +135,14 @@ def train(
         session = Session(BaseFeatures(chosen_base, store), store, seed, Stopwatch(display), budget)
         pooled = _prepare(session, dataset, precision)
         images = _audit_and_divide(session, dataset, pooled)
-        probe = _fit_probe(session, images, pooled)
+        probe = _fit_probe(session, images, pooled, balance)
         tuned = tune(session, images, pooled, probe, tuning)
         more = tuple(tuned.result.start_logits[1:]) if isinstance(tuned, FinetunedClassifier) else ()
         outcome = _decide(session, ProbeClassifier(session, images, pooled, probe, more), tuned)
         if outcome.chosen is outcome.probe:
             _refit_probe(session, images, outcome.probe)
         options = {"base": choice.name, "precision": precision, "seed": seed}
+        options |= {} if balance == AUTO else {"balance": balance}
         command = _command(data, out, options, choice.options() + tuning.options())
         with draft:
             run = _finish(session, draft, images, probe, outcome, command)
@@ -183,11 +192,12 @@ def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet) ->
     return Images(dataset, audited, division)
 
 
-def _fit_probe(session: Session, images: Images, pooled: FeatureSet) -> Probe:
+def _fit_probe(session: Session, images: Images, pooled: FeatureSet, balance: Asked) -> Probe:
     train = images.part("train")
-    with session.watch.stage("probe", "Fitting the probe", most_fits(train.labels), unit="fits") as advance:
+    with session.watch.stage("probe", "Fitting the probe", most_fits(train.labels, balance), unit="fits") as advance:
         wanted = [(digest, PLAIN) for digest in train.digests]
-        probe = fit_probe(pooled.load(wanted), train.labels, len(images.classes), session.seed, advance)
+        probe = fit_probe(pooled.load(wanted), train.labels, len(images.classes), session.seed, advance, balance)
+    session.choose("class balance", NAMES[probe.balancing.kind], probe.balancing.reason)
     how = f"smallest log loss in {probe.folds}-fold cross-validation" if probe.folds else "too few images to choose"
     session.choose("probe strength", f"{probe.strength:g}", how)
     return probe

@@ -17,6 +17,7 @@ from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View, make_views
 from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation
 from headstart.learn.finetune import FineTuned, Recipe, finetune, logits_in_views
+from headstart.learn.imbalance import measuring_weights
 from headstart.learn.probe import Probe
 from headstart.learn.soup import Soup, Weights, greedy_soup
 from headstart.report.wording import counted
@@ -67,7 +68,15 @@ def tune(
     augmentation = _choose_augmentation(session, images, pooled, probe, choice)
     views = _affordable_views(session, images, stage, augmentation, choice.views or min(VIEWS, epochs))
     rate = _choose_learning_rate(session, choice)
-    recipe = Recipe(stage, views, epochs, session.features.base.detail, learning_rate=rate, seed=session.seed)
+    recipe = Recipe(
+        stage,
+        views,
+        epochs,
+        session.features.base.detail,
+        learning_rate=rate,
+        seed=session.seed,
+        balance=probe.balancing.kind,
+    )
     trials = _Trials(session, images, pooled, probe)
     trials.run(recipe, () if choice.stage else _below(stage, session.features.base.stages))
     return trials.classifier()
@@ -189,7 +198,8 @@ class _Trials:
 
     def _loss(self, logits_in_views: np.ndarray) -> float:
         labels = self._images.part("validation").labels
-        return float(np.mean([log_loss(softmax(logits), labels) for logits in logits_in_views]))
+        weights = measuring_weights(labels, self._probe.balancing.kind)
+        return float(np.mean([log_loss(softmax(logits), labels, weights) for logits in logits_in_views]))
 
     def _tell_of_soup(self, soup: Soup) -> None:
         best = self._done[soup.members[0]]
