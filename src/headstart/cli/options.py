@@ -57,6 +57,14 @@ StageOption = Annotated[
 EpochsOption = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passes over the images.")]
 RateOption = Annotated[float | None, typer.Option("--lr", metavar="RATE", help="Learning rate at its peak.")]
 ViewsOption = Annotated[int | None, typer.Option("--views", metavar="N", help="Renderings of each image.")]
+TestViewsOption = Annotated[
+    int,
+    typer.Option(
+        "--test-views",
+        metavar="N",
+        help="Average over up to N mirrored and turned views of each image; that takes N times as long.",
+    ),
+]
 AugmentOption = Annotated[
     str,
     typer.Option(

@@ -21,6 +21,7 @@ from headstart.cli.options import (
     ScalingOption,
     SeedOption,
     StageOption,
+    TestViewsOption,
     TrustOption,
     ViewsOption,
     WeightsOption,
@@ -46,6 +47,7 @@ def train(
     learning_rate: RateOption = None,
     views: ViewsOption = None,
     augment: AugmentOption = "auto",
+    test_views: TestViewsOption = 1,
     precision: PrecisionOption = "auto",
     seed: SeedOption = 0,
     cache: CacheOption = None,
@@ -77,6 +79,7 @@ def train(
             learning_rate=learning_rate,
             views=views,
             augment=augment,
+            test_views=test_views,
             precision=precision,
             seed=seed,
             cache=cache,
@@ -117,12 +120,14 @@ def _show_run(run: Run, *, as_json: bool) -> None:
     test = metrics["test"]
     low, high = test["accuracy_ci95"]
     decision = next(choice for choice in run.manifest.choices if choice.what == "classifier")
+    views = [("views", choice.reason) for choice in run.manifest.choices if choice.what == "test views"]
     seconds = {stage: spent for stage, spent in metrics["seconds"].items() if stage not in ("total", "decode")}
     print_table(
         ("", ""),
         [
             ("test accuracy", f"{test['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}, {test['n']:,} images)"),
             ("chosen", f"{decision.value}: {decision.reason}"),
+            *views,
             ("seconds", ", ".join(f"{stage} {spent:.1f}" for stage, spent in seconds.items())),
             ("in all", f"{metrics['seconds']['total']:.1f} s"),
             ("report", str(run.report)),

@@ -53,6 +53,7 @@ class Recipe:
         dropout: share of the pooled features that a training step leaves out.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
         seed: of the order of images, of the views and of dropout.
+        test_views: those of `views` that the network's logits are averaged over where it is used, and judged by here.
     """
 
     cut: str
@@ -65,6 +66,12 @@ class Recipe:
     dropout: float = 0.5
     label_smoothing: float = 0.0
     seed: int = 0
+    test_views: tuple[View, ...] = (PLAIN,)
+
+    def averaged(self, logits: np.ndarray) -> np.ndarray:
+        """The mean over the test views of logits in all views, shape (views, images, classes)."""
+        places = [self.views.index(view) for view in self.test_views]
+        return np.asarray(logits[places].mean(axis=0))
 
 
 @dataclass(frozen=True)
@@ -137,12 +144,13 @@ def finetune(
     _compile(model, recipe, steps=recipe.epochs * len(batches))
     in_views = partial(_predict, top, features, validation)
     start_logits = np.stack([in_views(view) for view in recipe.views])
+    judged = partial(_mean_logits, in_views, recipe.test_views)
     best = _Best(top, validation)
-    best.see(start_logits[0], epoch=0, loss=None)
-    watch = _watch(lambda epoch, loss: best.see(in_views(PLAIN), epoch, loss), advance, sizes)
+    best.see(recipe.averaged(start_logits), epoch=0, loss=None)
+    watch = _watch(lambda epoch, loss: best.see(judged(), epoch, loss), advance, sizes)
     settings = {"x": batches, "epochs": recipe.epochs, "shuffle": False}
     fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
-    share = _interpolate(top, start, best.weights, lambda: in_views(PLAIN), validation)
+    share = _interpolate(top, start, best.weights, judged, validation)
     logits = np.stack([in_views(view) for view in recipe.views])
     folded = fold_training_head(model, base, probe, recipe.detail)
     return FineTuned(folded, start_logits, logits, tuple(best.history), best.epoch, share)
@@ -237,3 +245,7 @@ def _predict(top: keras.Model, features: FeatureSet, part: Labelled, view: View)
         pairs = [(digest, view) for digest in part.digests[start : start + PREDICT_BATCH]]
         found.append(np.asarray(top.predict_on_batch(features.load(pairs).astype(np.float32))))
     return np.concatenate(found)
+
+
+def _mean_logits(in_view: Callable[[View], np.ndarray], views: Sequence[View]) -> np.ndarray:
+    return np.asarray(np.mean([in_view(view) for view in views], axis=0))

@@ -28,6 +28,14 @@ from headstart.progress import Display, Stopwatch
 from headstart.report import write_card, write_report
 from headstart.run import METRICS, NETWORK, WEIGHTS, Run, RunDraft
 from headstart.workflow.account import make_manifest, run_metrics, test_metrics, write_tables
+from headstart.workflow.averaging import (
+    Gain,
+    measure_gain,
+    note_views,
+    probe_in_views,
+    view_metrics,
+    write_network,
+)
 from headstart.workflow.base_choice import BaseChoice, ImageSize
 from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
 from headstart.workflow.images import Images
@@ -35,6 +43,7 @@ from headstart.workflow.outcome import Outcome
 from headstart.workflow.session import Session
 from headstart.workflow.tuning import Untuned, tune
 from headstart.workflow.tuning_choice import AUTO, TuningChoice
+from headstart.workflow.view_choice import choose_averaging
 
 # Images that bf16 is tried on before it is trusted, and that the finished network is checked on.
 SAMPLE = 8
@@ -60,6 +69,7 @@ def train(
     learning_rate: float | None = None,
     views: int | None = None,
     augment: str = AUTO,
+    test_views: int = 1,
     precision: str = "auto",
     seed: int = 0,
     cache: str | Path | None = None,
@@ -86,6 +96,8 @@ def train(
         views: renderings of each image that are trained on.
         augment: what they are made of, "none", "crops" (for text), "natural", "flips", "orientation-free", or "auto":
             what the probe is found to recognise.
+        test_views: the most mirrored and turned views of each image that the classifier averages its logits over, of
+            those in `augment`; each takes as long as one image does without.
         precision: of the frozen part, "f32", "bf16", or "auto": bf16 where the CPU has it and the images allow it.
         seed: another seed is another split of the images.
         cache: where features are kept; by default $HEADSTART_CACHE or the user's cache folder.
@@ -110,7 +122,7 @@ def train(
         raise UnknownNameError("precision", precision, PRECISIONS)
     if not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
-    tuning = TuningChoice(finetune, finetune_from, epochs, learning_rate, views, augment)
+    tuning = TuningChoice(finetune, finetune_from, epochs, learning_rate, views, augment, test_views)
     tuning.check()
     cache_folder = Path(cache) if cache else default_folder()
     dataset = scan(Path(data))  # before anything is fetched
@@ -122,15 +134,21 @@ def train(
         pooled = _prepare(session, dataset, precision)
         images = _audit_and_divide(session, dataset, pooled)
         probe = _fit_probe(session, images, pooled)
-        tuned = tune(session, images, pooled, probe, tuning)
+        averaging = choose_averaging(session, images, pooled, probe, tuning)
+        tuned = tune(session, images, pooled, probe, tuning, averaging)
         more = tuple(tuned.result.start_logits[1:]) if isinstance(tuned, FinetunedClassifier) else ()
-        outcome = _decide(session, ProbeClassifier(session, images, pooled, probe, more), tuned)
+        plain = ProbeClassifier(session, images, pooled, probe, more)
+        is_plain = averaging.views == (PLAIN,)
+        linear = plain if is_plain else probe_in_views(session, images, pooled, probe, averaging.views)
+        outcome = _decide(session, linear, tuned)
+        gain = measure_gain(outcome, plain.candidate, averaging, seed)
+        note_views(session, outcome, averaging, gain)
         if outcome.chosen is outcome.probe:
             _refit_probe(session, images, outcome.probe)
         options = {"base": choice.name, "precision": precision, "seed": seed}
         command = _command(data, out, options, choice.options() + tuning.options())
         with draft:
-            return _finish(session, draft, images, probe, outcome, command)
+            return _finish(session, draft, images, probe, outcome, gain, command)
 
 
 def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
@@ -204,21 +222,30 @@ def _refit_probe(session: Session, images: Images, probe: ProbeClassifier) -> No
     session.choose("probe fitted to", f"{count:,} images", "training and validation, which has nothing left to decide")
 
 
-def _finish(session: Session, draft: RunDraft, images: Images, probe: Probe, outcome: Outcome, command: str) -> Run:
+def _finish(
+    session: Session,
+    draft: RunDraft,
+    images: Images,
+    probe: Probe,
+    outcome: Outcome,
+    gain: Gain | None,
+    command: str,
+) -> Run:
     """Write the network, measure it on the test part, and write down everything else."""
     chosen = outcome.chosen
     network = draft.folder / NETWORK
     labels = images.part("test").labels
     with session.watch.stage("evaluate", "Evaluating", total=len(labels)) as advance, draft.writing():
-        chosen.write_network(network)
+        sample = _first_test_inputs(images, session.features.base.spec)
+        pace = write_network(chosen, network, sample)
         logits = chosen.test_logits(network, images, advance)
         temperature = chosen.candidate.temperature
         probabilities = softmax(logits, temperature)
-        _check_network(network, images, session.features.base.spec, logits, temperature)
+        _check_network(network, sample, logits, temperature)
         test = test_metrics(probabilities, labels, images.classes, session.seed)
     draft.write_weights(WEIGHTS, chosen.arrays())
     write_tables(draft, images, probabilities)
-    draft.write_json(METRICS, run_metrics(session, probe, outcome, test))
+    draft.write_json(METRICS, run_metrics(session, probe, outcome, test, view_metrics(outcome, gain, pace)))
     manifest = make_manifest(session, images, outcome, command)
     with session.watch.stage("report", "Writing the report", total=None, unit="files"), draft.writing():
         write_card(draft.folder, manifest)
@@ -226,9 +253,12 @@ def _finish(session: Session, draft: RunDraft, images: Images, probe: Probe, out
     return draft.publish(manifest)
 
 
-def _check_network(network: Path, images: Images, spec: ImageSpec, logits: np.ndarray, temperature: float) -> None:
+def _first_test_inputs(images: Images, spec: ImageSpec) -> np.ndarray:
+    return np.stack([spec.render(read_file(path))[0] for path in images.paths("test")[:SAMPLE]])
+
+
+def _check_network(network: Path, inputs: np.ndarray, logits: np.ndarray, temperature: float) -> None:
     """The network that is written must say what was evaluated, from the files' bytes on."""
-    inputs = np.stack([spec.render(read_file(path))[0] for path in images.paths("test")[:SAMPLE]])
     written = softmax(OpenVINOEngine[int](network, hint="latency").run(inputs), temperature)
     gap = float(np.abs(written - softmax(logits[: len(inputs)], temperature)).max())
     if gap > TOLERANCE:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from headstart.evaluation.metrics import accuracy
 from headstart.features.boundary import Cut, find_cuts, multiplications, prefix, suffix
 from headstart.features.extract import FeatureSet
-from headstart.images.views import PLAIN, View, make_views
-from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation
+from headstart.images.views import View, make_views
+from headstart.learn.augmentation import Augmentation
 from headstart.learn.finetune import BATCH_SIZE, Recipe, finetune
 from headstart.learn.probe import Probe
 from headstart.workflow.classifiers import FinetunedClassifier
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
-from headstart.workflow.tuning_choice import TuningChoice
+from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
+from headstart.workflow.view_choice import ONE_VIEW, Averaging, find_augmentation
 
 # With fewer training images a class than this, fine-tuning gains at most a point over the probe and often loses some.
 FEWEST_IMAGES_A_CLASS = 50
@@ -37,7 +37,6 @@ MOST_MULTIPLICATIONS = 1.5e12
 TOO_MANY_MULTIPLICATIONS = 1e14
 # A minute on two cores; measured on small and large networks it is two to six.
 MULTIPLICATIONS_A_MINUTE = 4e12
-AS_ASKED = "as asked"
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,12 @@ class Untuned:
 
 
 def tune(
-    session: Session, images: Images, pooled: FeatureSet, probe: Probe, choice: TuningChoice
+    session: Session,
+    images: Images,
+    pooled: FeatureSet,
+    probe: Probe,
+    choice: TuningChoice,
+    averaging: Averaging = ONE_VIEW,
 ) -> FinetunedClassifier | Untuned:
     """Fine-tune the top of the base, if that is wanted and there are images enough, or if it is asked for.
 
@@ -58,6 +62,7 @@ def tune(
         pooled: what the probe was fitted on.
         probe: where fine-tuning starts from.
         choice: what the user says about it.
+        averaging: the views that logits will be averaged over.
     """
     if not choice.wanted:
         return Untuned("fine-tuning was switched off")
@@ -75,10 +80,12 @@ def tune(
         if isinstance(cut, Untuned):
             return cut
         features = session.features.at(cut.layer, pooled.precision)
-    augmentation = _choose_augmentation(session, images, pooled, probe, choice)
-    views = _affordable_views(session, images, cut, augmentation, choice.views or min(VIEWS, epochs))
+    augmentation = averaging.augmentation or find_augmentation(session, images, pooled, probe, choice)
+    wanted = max(choice.views or min(VIEWS, epochs), len(averaging.views))
+    views = _affordable_views(session, images, cut, augmentation, wanted)
     rate = _choose_learning_rate(session, choice)
     recipe = Recipe(cut.layer, views, epochs, session.features.base.detail, learning_rate=rate, seed=session.seed)
+    recipe = replace(recipe, test_views=averaging.among(views))
     paths = images.paths("train") + images.paths("validation")
     session.extract("features", "Features of views", paths, features, views)
     with session.watch.stage("finetune", "Fine-tuning", total=recipe.epochs * len(train.digests)) as advance:
@@ -137,24 +144,6 @@ def _effort_of_features(session: Session, images: Images, cut: str) -> float:
 def _with_views(images: Images) -> int:
     """How many images are looked at in several views: trained on, and decided by."""
     return len(images.part("train").digests) + len(images.part("validation").digests)
-
-
-def _choose_augmentation(
-    session: Session, images: Images, pooled: FeatureSet, probe: Probe, choice: TuningChoice
-) -> Augmentation:
-    """Which views still show their class, asked of the probe on validation images."""
-    if choice.preset is not None:
-        return Augmentation(choice.preset, AS_ASKED)
-    validation = images.part("validation")
-    paths, digests = images.paths("validation")[:MOST_IMAGES], validation.digests[:MOST_IMAGES]
-    labels = validation.labels[:MOST_IMAGES]
-
-    def accuracy_of(view: View) -> float:
-        if view != PLAIN:
-            session.extract("features", "Trying a view", paths, pooled, (view,))
-        return accuracy(probe.logits(pooled.load([(digest, view) for digest in digests])), labels)
-
-    return choose_augmentation(accuracy_of(PLAIN), accuracy_of)
 
 
 def _affordable_views(
