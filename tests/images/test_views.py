@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headstart.images.views import PLAIN, PRESETS, SMALLEST_CROP, Preset, View, make_views
+from headstart.images.views import PLAIN, PRESETS, SMALLEST_CROP, Preset, View, exact_views, make_views
 
 CROPPING: tuple[Preset, ...] = ("crops", "natural")
 MOST = {"none": 1, "flips": 4, "orientation-free": 8}
@@ -84,3 +84,27 @@ def test_orientation_free_views_are_all_eight_symmetries_of_a_square() -> None:
 def test_a_key_says_box_turns_and_mirror() -> None:
     assert PLAIN.key == "0.0000,0.0000,1.0000,1.0000;0;0"
     assert View((0.1, 0.2, 0.9, 1.0), 3, True).key == "0.1000,0.2000,0.9000,1.0000;3;1"
+
+
+@each_preset
+@pytest.mark.parametrize("is_square", [True, False])
+def test_exact_views_are_those_of_the_preset_that_show_the_whole_image(preset: Preset, is_square: bool) -> None:
+    found = exact_views(preset, is_square=is_square)
+    fitting = [view for view in make_views(preset, 20, seed=0) if is_square or view.quarter_turns % 2 == 0]
+    assert list(found) == [view for view in fitting if view.is_exact]
+
+
+def test_there_are_one_two_four_or_eight_exact_views() -> None:
+    counts = {preset: len(exact_views(preset, is_square=True)) for preset in PRESETS}
+    assert counts == {"none": 1, "crops": 1, "natural": 2, "flips": 4, "orientation-free": 8}
+    assert len(exact_views("orientation-free", is_square=False)) == 4
+
+
+def test_a_view_is_its_three_flips() -> None:
+    """Whoever has pixels but no image makes views by these."""
+    pixels = np.arange(9).reshape(3, 3)
+    for view in make_views("orientation-free", 8, seed=0):
+        is_transposed, rows_reversed, columns_reversed = view.flips
+        found = pixels.T if is_transposed else pixels
+        found = found[:: -1 if rows_reversed else 1, :: -1 if columns_reversed else 1]
+        assert str(found.tolist()) == posed(view)

@@ -141,6 +141,19 @@ def test_the_model_from_images_gives_the_logits_that_were_reported(trained: Trai
         np.testing.assert_allclose(top(stored, training=False), logits, atol=1e-3)
 
 
+def test_where_logits_are_averaged_they_are_judged_by(trained: Trained, problem: Any) -> None:
+    result = tune(problem, epochs=3, test_views=VIEWS).result
+    labels = problem.validation.labels
+    for found, logits in (
+        (result.history[0].validation_loss, result.start_logits),
+        (trained.result.history[0].validation_loss, trained.result.start_logits[:1]),
+    ):
+        assert found == pytest.approx(log_loss(softmax(logits.mean(axis=0)), labels), rel=1e-6)
+    best = result.history[result.best_epoch]
+    assert log_loss(softmax(result.validation_logits.mean(axis=0)), labels) <= best.validation_loss + 1e-6
+    assert result.history[0].validation_loss != trained.result.history[0].validation_loss
+
+
 def test_the_probe_is_asked_of_every_view_as_well(trained: Trained, problem: Any) -> None:
     top = suffix(BASE.build(), problem.cut)
     for view, logits in zip(VIEWS, trained.result.start_logits, strict=True):

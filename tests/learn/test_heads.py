@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from headstart.catalog.untrained import BASE
+from headstart.images.views import make_views
 from headstart.learn.heads import (
     LOGITS,
     SMALLEST_VARIANCE,
     attach_linear_head,
     attach_training_head,
+    average_over_views,
     fold_training_head,
     pool,
 )
@@ -143,3 +145,19 @@ def test_folding_after_training_changes_no_answer(base: Any, inputs: np.ndarray,
     assert_same(run(folded, inputs), run(trained, inputs))
     assert [type(layer).__name__ for layer in folded.layers[-2:]] == ["GlobalAveragePooling2D", "Dense"]
     assert set(base.layers) <= set(folded.layers)
+
+
+def test_a_model_averaged_over_views_gives_the_mean_of_what_it_gives_for_each(base: Any, inputs: np.ndarray) -> None:
+    views = make_views("orientation-free", 8, seed=0)
+    model = attach_linear_head(base, 4)
+    turned = [np.rot90(inputs, view.quarter_turns, axes=(1, 2)) for view in views]
+    seen = [images[:, :, ::-1] if view.mirrored else images for images, view in zip(turned, views, strict=True)]
+    each = [run(model, np.ascontiguousarray(images)) for images in seen]
+    assert np.abs(each[0] - np.mean(each, axis=0)).max() > 1e-4
+    assert_same(run(average_over_views(model, views), inputs), np.mean(each, axis=0))
+
+
+def test_a_model_averaged_over_views_has_the_same_weights(base: Any) -> None:
+    model = attach_linear_head(base, 4)
+    averaged = average_over_views(model, make_views("flips", 4, seed=0))
+    assert [id(variable) for variable in averaged.weights] == [id(variable) for variable in model.weights]

@@ -43,6 +43,7 @@ class FakeRun:
     manifest_fields: Mapping[str, Any] = field(default_factory=dict)
     files: Sequence[str] = ()
     keep_originals: bool = True
+    views: Mapping[str, Any] | None = None
 
     def write(self) -> Manifest:
         rng = np.random.default_rng(0)
@@ -54,7 +55,7 @@ class FakeRun:
         if self.keep_originals:
             self._write_originals()
         self._write_tables(truth, probabilities)
-        metrics = _metrics(self.labels, truth, probabilities, finetuned=self.finetuned)
+        metrics = _metrics(self.labels, truth, probabilities, finetuned=self.finetuned) | {"views": self.views}
         metrics["balance"] |= {"kind": self.balance, "skew": float(self.skew)}
         (self.folder / "metrics.json").write_text(json.dumps(metrics, ensure_ascii=False), encoding="utf-8")
         return self._manifest()

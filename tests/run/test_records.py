@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from headstart.errors import RunError
-from headstart.run import Manifest
+from headstart.run import Manifest, ViewRecord
 from headstart.run.records import FORMAT, read_manifest, sha256_of
 
 MEND = "give a folder that `headstart train` wrote"
@@ -46,6 +46,9 @@ TAMPERED: list[tuple[dict[str, Any], str]] = [
     ({"base": "untrained"}, "base: Input should be an object"),
     ({"choices": [{"what": "base", "value": "x", "reason": "y", "z": 1}]}, "choices.0.z: Extra inputs are not"),
     ({"files": ["network.bin"]}, "files: Input should be an object"),
+    ({"test_views": []}, "test_views: Tuple should have at least 1 item"),
+    ({"test_views": [{"quarter_turns": 4}]}, "test_views.0.quarter_turns: Input should be less than or equal to 3"),
+    ({"test_views": [{"crop": 1}]}, "test_views.0.crop: Extra inputs are not permitted"),
     ({"image_spec": {}}, "image_spec.height: Field required"),
     ({"image_spec": SPEC | {"height": "32"}}, "image_spec.height: Input should be a valid integer"),
     ({"image_spec": SPEC | {"width": 0}}, "image_spec.width: Input should be greater than 0"),
@@ -77,6 +80,13 @@ def test_what_is_no_json_object_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(RunError) as caught:
         read_manifest(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / 'manifest.json'} isn't a manifest: the file: ")
+
+
+def test_a_manifest_from_before_views_were_averaged_over_has_the_plain_one(tmp_path: Path, manifest: Manifest) -> None:
+    fields = json.loads(manifest.model_dump_json())
+    del fields["test_views"]
+    (tmp_path / "manifest.json").write_text(json.dumps(fields))
+    assert read_manifest(tmp_path).test_views == (ViewRecord(quarter_turns=0, mirrored=False),)
 
 
 def test_a_field_that_is_missing_is_named(tmp_path: Path, manifest: Manifest) -> None:

@@ -6,7 +6,12 @@ from typing import Any
 import numpy as np
 
 from headstart.evaluation.calibration import fit_temperature
-from headstart.workflow.classifiers import FinetunedClassifier
+from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN
+from headstart.learn.finetune import Labelled, Recipe
+from headstart.learn.probe import fit_probe
+from headstart.workflow.classifiers import FinetunedClassifier, refit_in_views
+
+VIEWS = (PLAIN, UPSIDE_DOWN, MIRRORED)
 
 
 def test_a_fine_tuned_candidate_answers_for_every_view_and_is_calibrated_on_the_plain_one() -> None:
@@ -14,8 +19,41 @@ def test_a_fine_tuned_candidate_answers_for_every_view_and_is_calibrated_on_the_
     labels = np.arange(40) % 2
     result: Any = SimpleNamespace(validation_logits=logits)
     images: Any = SimpleNamespace(part=lambda part: SimpleNamespace(labels=labels))
-    recipe: Any = SimpleNamespace(balance="none")
+    recipe = Recipe("cut", VIEWS, epochs=1)
     candidate = FinetunedClassifier(recipe, result, images, SimpleNamespace(), ()).candidate
     np.testing.assert_array_equal(candidate.logits, logits[0])
     np.testing.assert_array_equal(candidate.more, logits[1:])
     assert candidate.temperature == fit_temperature(logits[0], labels)
+
+
+def test_a_fine_tuned_candidate_that_averages_answers_with_the_mean_over_its_test_views_alone() -> None:
+    logits = np.random.default_rng(0).normal(size=(3, 40, 2)).astype(np.float32)
+    labels = np.arange(40) % 2
+    result: Any = SimpleNamespace(validation_logits=logits)
+    images: Any = SimpleNamespace(part=lambda part: SimpleNamespace(labels=labels))
+    recipe = Recipe("cut", VIEWS, epochs=1, test_views=(PLAIN, MIRRORED))
+    found = FinetunedClassifier(recipe, result, images, SimpleNamespace(), ())
+    wanted = (logits[0] + logits[2]) / 2
+    np.testing.assert_allclose(found.candidate.logits, wanted, rtol=1e-6)
+    assert list(found.candidate.more) == []
+    assert found.candidate.temperature == fit_temperature(found.candidate.logits, labels)
+    assert found.views == (PLAIN, MIRRORED)
+    np.testing.assert_array_equal(found.in_one_view().logits, logits[0])
+    assert found.in_one_view().temperature == fit_temperature(logits[0], labels)
+
+
+def test_a_probe_is_fitted_again_to_every_view_of_every_image() -> None:
+    """Each image's features are those of its digest's number, moved by its view."""
+    rng = np.random.default_rng(1)
+    labels = np.arange(30) % 2
+    features = {view: rng.normal(size=(30, 4)).astype(np.float32) + labels[:, None] for view in VIEWS}
+    pooled: Any = SimpleNamespace(load=lambda pairs: np.stack([features[view][int(digest)] for digest, view in pairs]))
+    parts = [Labelled([str(number) for number in half], labels[half]) for half in np.split(np.arange(30), 2)]
+    probe = fit_probe(features[PLAIN], labels, 2, seed=0)
+    found = refit_in_views(probe, pooled, VIEWS, *parts)
+    wanted = fit_probe(np.concatenate([features[view] for view in VIEWS]), np.tile(labels, 3), 2, seed=0)
+    assert found.strength == probe.strength
+    np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-6)
+    if wanted.strength == probe.strength:
+        np.testing.assert_allclose(found.weights, wanted.weights, atol=1e-3)
+    assert np.abs(found.weights - probe.weights).max() > 1e-3

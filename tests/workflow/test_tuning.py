@@ -88,6 +88,25 @@ def test_a_fine_tuned_network_and_its_keras_model_agree(tuned: Run, hard_photos:
     np.testing.assert_allclose(logits, tuned.predict_arrays(inputs), atol=2e-3)
 
 
+def test_a_fine_tuned_network_can_be_averaged_over_views(hard_photos: Path, warm_cache: Path, tmp_path: Path) -> None:
+    run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, test_views=2, augment="flips")
+    assert (run.manifest.chosen, len(run.manifest.test_views)) == ("finetune", 2)
+    spec = ImageSpec.from_dict(run.manifest.image_spec)
+    paths = sorted(hard_photos.rglob("*.png"))[::50]
+    inputs = np.stack([spec.render(path.read_bytes())[0] for path in paths])
+    logits = np.asarray(Run.load(run.folder).to_keras().predict_on_batch(inputs))
+    np.testing.assert_allclose(logits, run.predict_arrays(inputs), atol=2e-3)
+    # Turned upside down, an image shows the same two views.
+    np.testing.assert_allclose(run.predict_arrays(inputs[:, ::-1, ::-1].copy()), logits, atol=2e-3)
+    measured = run.metrics["views"]["measured"]
+    assert (measured["classifier"], measured["averaged"]["log_loss"]) == (
+        "finetune",
+        run.metrics["finetune"]["log_loss"],
+    )
+    history = run.metrics["finetune"]["history"]
+    assert history[run.metrics["finetune"]["best_epoch"]]["validation_loss"] < history[0]["validation_loss"]
+
+
 def test_fine_tuning_changed_the_top_and_left_the_frozen_part_alone(tuned: Run) -> None:
     from safetensors.numpy import load_file
 

@@ -37,6 +37,15 @@ def test_what_is_asked_for_is_done(asked: Run) -> None:
     assert (tuned["cut"], tuned["views"], len(tuned["history"])) == ("stage0", 3, 3)
 
 
+def test_what_averaging_would_bring_is_told_where_logits_of_several_views_are_there(asked: Run) -> None:
+    found = asked.metrics["views"]
+    assert (found["averaged_over"], found["milliseconds"]) == (1, None)
+    assert (found["measured"]["classifier"], found["measured"]["views"]) == (asked.manifest.chosen, 3)
+    (noted,) = (choice for choice in asked.manifest.choices if choice.what == "test views")
+    assert "over 3 views takes the log loss from" in noted.reason
+    assert "--test-views 3" in noted.reason
+
+
 def test_the_command_in_the_manifest_asks_for_the_same(asked: Run) -> None:
     said = "--finetune-from stage0 --epochs 2 --lr 0.003 --views 3 --augment flips"
     assert asked.manifest.command.endswith(said)
@@ -66,6 +75,14 @@ def test_what_is_wrong_is_said_before_weights_are_looked_for(photos: Path, cache
         ({"augment": "flip"}, "there is no augmentation named 'flip'; did you mean 'flips'?"),
         ({"stage": "stage9"}, "there is no stage to fine-tune from named 'stage9'; did you mean 'stage"),
         ({"stage": BASE.stages[-1]}, "there is no stage to fine-tune from named"),
+        ({"test_views": 0}, "--test-views is 0; give a whole number from 1 on"),
+        ({"wanted": False, "augment": "flips"}, "--augment says how to fine-tune, and --no-finetune not to; leave"),
+        ({"wanted": False, "epochs": 3, "test_views": 4}, "--epochs says how to fine-tune, and --no-finetune not to"),
+        (
+            {"views": 2, "test_views": 4},
+            "--views is 2 and --test-views 4, but views that are averaged over must be trained on as well; "
+            "give --views 4 or more, or leave it out",
+        ),
         ({"wanted": False, "epochs": 3}, "--epochs says how to fine-tune, and --no-finetune not to; leave one out"),
     ],
     ids=str,
@@ -86,6 +103,15 @@ def test_what_is_left_open_is_no_option() -> None:
     assert TuningChoice().preset is None
     TuningChoice(wanted=False).check()
     TuningChoice(wanted=False).check_stage(BASE)
+
+
+def test_views_to_average_over_have_nothing_to_do_with_whether_fine_tuning_is_tried() -> None:
+    asked = TuningChoice(wanted=False, augment="flips", test_views=4)
+    asked.check()
+    assert asked.options() == ["--no-finetune", "--augment", "flips", "--test-views", "4"]
+    assert not TuningChoice(test_views=4).is_asked_for
+    assert TuningChoice(test_views=4).options() == ["--test-views", "4"]
+    TuningChoice(views=4, test_views=4).check()
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,14 @@ BalanceOption = Annotated[
         help="What is done about classes of unequal size; above 3:1 auto takes what cross-validation finds best.",
     ),
 ]
+TestViewsOption = Annotated[
+    int,
+    typer.Option(
+        "--test-views",
+        metavar="N",
+        help="Average over up to N mirrored and turned views of each image; that takes N times as long.",
+    ),
+]
 AugmentOption = Annotated[
     str,
     typer.Option(

@@ -22,6 +22,7 @@ from headstart.cli.options import (
     ScalingOption,
     SeedOption,
     StageOption,
+    TestViewsOption,
     TimeOption,
     TrustOption,
     ViewsOption,
@@ -50,6 +51,7 @@ def train(
     augment: AugmentOption = "auto",
     time: TimeOption = None,
     balance: BalanceOption = "auto",
+    test_views: TestViewsOption = 1,
     precision: PrecisionOption = "auto",
     seed: SeedOption = 0,
     cache: CacheOption = None,
@@ -83,6 +85,7 @@ def train(
             augment=augment,
             time=time,
             balance=balance,
+            test_views=test_views,
             precision=precision,
             seed=seed,
             cache=cache,
@@ -123,6 +126,7 @@ def _show_run(run: Run, *, as_json: bool) -> None:
     test = metrics["test"]
     low, high = test["accuracy_ci95"]
     decision = next(choice for choice in run.manifest.choices if choice.what == "classifier")
+    views = [("views", choice.reason) for choice in run.manifest.choices if choice.what == "test views"]
     seconds = {stage: spent for stage, spent in metrics["seconds"].items() if stage not in ("total", "decode")}
     print_table(
         ("", ""),
@@ -130,6 +134,7 @@ def _show_run(run: Run, *, as_json: bool) -> None:
             ("test accuracy", f"{test['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}, {test['n']:,} images)"),
             *_of_balance(run),
             ("chosen", f"{decision.value}: {decision.reason}"),
+            *views,
             ("seconds", ", ".join(f"{stage} {spent:.1f}" for stage, spent in seconds.items())),
             ("in all", f"{metrics['seconds']['total']:.1f} s"),
             ("report", str(run.report)),

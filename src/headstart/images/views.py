@@ -17,6 +17,8 @@ PRESETS: tuple[Preset, ...] = ("none", "crops", "natural", "flips", "orientation
 # How much of each side a natural view keeps at least: enough zoom to vary the scale, little enough to keep the subject.
 SMALLEST_CROP = 0.75
 
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
 
 @dataclass(frozen=True)
 class View:
@@ -28,7 +30,7 @@ class View:
         mirrored: left and right exchanged after turning.
     """
 
-    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    box: tuple[float, float, float, float] = WHOLE
     quarter_turns: int = 0
     mirrored: bool = False
 
@@ -36,6 +38,17 @@ class View:
     def key(self) -> str:
         """The view as text, the same on every machine: part of a feature's key in the store."""
         return f"{','.join(f'{side:.4f}' for side in self.box)};{self.quarter_turns};{int(self.mirrored)}"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it shows the whole image: then it can be made of the plain view's pixels alone."""
+        return self.box == WHOLE
+
+    @property
+    def flips(self) -> tuple[bool, bool, bool]:
+        """Turns and mirroring in three steps: exchange rows and columns, reverse the rows, reverse the columns."""
+        upside_down, backwards = self.quarter_turns in (1, 2), self.quarter_turns in (2, 3)
+        return self.quarter_turns % 2 == 1, upside_down, backwards != self.mirrored
 
 
 PLAIN = View()
@@ -69,6 +82,20 @@ def make_views(preset: Preset, count: int, seed: int) -> tuple[View, ...]:
     mirrors = preset == "natural"
     drawn = [View(box=_crop(rng), mirrored=mirrors and number % 2 == 0) for number in range(1, count)]
     return (PLAIN, *([MIRRORED, *drawn] if mirrors else drawn))[:count]
+
+
+def exact_views(preset: Preset, *, is_square: bool) -> tuple[View, ...]:
+    """The views of a preset that show the whole image, the plain one first.
+
+    Args:
+        preset: "none" and "crops" have the plain one alone.
+        is_square: whether the network's input is; turned by a quarter, another wouldn't fit.
+    """
+    if preset == "natural":
+        return PLAIN, MIRRORED
+    if preset == "flips" or (preset == "orientation-free" and not is_square):
+        return _FLIPS
+    return _FLIPS + _TURNS if preset == "orientation-free" else (PLAIN,)
 
 
 def _crop(rng: random.Random) -> tuple[float, float, float, float]:

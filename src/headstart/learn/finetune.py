@@ -58,6 +58,7 @@ class Recipe:
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
         seed: of the order of images, of the views and of dropout.
         balance: what is done about classes of unequal size; the probe to start from was balanced likewise.
+        test_views: those of `views` that the network's logits are averaged over where it is used, and judged by here.
     """
 
     cut: str
@@ -71,6 +72,12 @@ class Recipe:
     label_smoothing: float = 0.0
     seed: int = 0
     balance: Balance = "none"
+    test_views: tuple[View, ...] = (PLAIN,)
+
+    def averaged(self, logits: np.ndarray) -> np.ndarray:
+        """The mean over the test views of logits in all views, shape (views, images, classes)."""
+        places = [self.views.index(view) for view in self.test_views]
+        return np.asarray(logits[places].mean(axis=0))
 
 
 @dataclass(frozen=True)
@@ -157,24 +164,25 @@ def finetune(
     shape = (len(recipe.views), len(validation.digests), probe.bias.size)
     course = _Course(model, top, validation, weights, shape, checkpoint)
 
-    def look(views: Sequence[View] = (PLAIN,)) -> np.ndarray:
-        return _predict(top, features, validation, views)
+    def judged() -> np.ndarray:
+        return np.asarray(_predict(top, features, validation, recipe.test_views).mean(axis=0))
 
     began = time.monotonic()
     if not course.resume():
-        course.start(look(recipe.views))
+        start_logits = _predict(top, features, validation, recipe.views)
+        course.start(start_logits, recipe.averaged(start_logits))
     looking = time.monotonic() - began
     if course.done:
         advance(course.done * len(train.digests))
     if course.done < recipe.epochs:
         batches = _batches(recipe, features, train, top, sizes, probe.bias.size, first_epoch=course.done)
-        # What comes after training asks for as many views again, and for the plain one at each share of the way.
-        last_step = deadline - looking * (1 + len(INTERPOLATIONS) / len(recipe.views))
-        watch = _watch(lambda epoch, loss: course.see(look()[0], epoch, loss), advance, sizes, last_step)
+        # What comes after training asks for as many views again, and for those that count at each share of the way.
+        last_step = deadline - looking * (1 + len(INTERPOLATIONS) * len(recipe.test_views) / len(recipe.views))
+        watch = _watch(lambda epoch, loss: course.see(judged(), epoch, loss), advance, sizes, last_step)
         settings = {"x": batches, "epochs": recipe.epochs, "initial_epoch": course.done, "shuffle": False}
         fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
-    share = _interpolate(top, start, course.best, lambda: log_loss(softmax(look()[0]), validation.labels, weights))
-    logits = look(recipe.views)
+    share = _interpolate(top, start, course.best, lambda: log_loss(softmax(judged()), validation.labels, weights))
+    logits = _predict(top, features, validation, recipe.views)
     folded = fold_training_head(model, base, probe, recipe.detail)
     return FineTuned(folded, course.start_logits, logits, tuple(course.history), course.best_epoch, share)
 
@@ -247,13 +255,13 @@ class _Course:
         """Epochs that are finished."""
         return self.history[-1].epoch
 
-    def start(self, logits: np.ndarray) -> None:
-        """Epoch 0, from the logits of the validation part in each view."""
-        self.start_logits = logits
-        self._judge(logits[0], 0, None)
+    def start(self, in_views: np.ndarray, logits: np.ndarray) -> None:
+        """Epoch 0, from the logits of the validation part in each view, and those that count."""
+        self.start_logits = in_views
+        self._judge(logits, 0, None)
 
     def see(self, logits: np.ndarray, epoch: int, loss: float) -> None:
-        """An epoch that has just been finished, from the logits of the plain view."""
+        """An epoch that has just been finished, from the logits that count."""
         self._judge(logits, epoch, loss)
         if self._checkpoint:
             state = {"history": [asdict(found) for found in self.history], "best_epoch": self.best_epoch}
@@ -379,3 +387,7 @@ def _predict_view(top: keras.Model, features: FeatureSet, part: Labelled, view: 
         pairs = [(digest, view) for digest in part.digests[start : start + PREDICT_BATCH]]
         found.append(np.asarray(top.predict_on_batch(features.load(pairs).astype(np.float32))))
     return np.concatenate(found)
+
+
+def _mean_logits(in_view: Callable[[View], np.ndarray], views: Sequence[View]) -> np.ndarray:
+    return np.asarray(np.mean([in_view(view) for view in views], axis=0))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headstart.images.views import View
 from headstart.learn.probe import Probe
 
 if TYPE_CHECKING:
@@ -54,6 +55,30 @@ def attach_linear_head(base: keras.Model, classes: int, detail: str | None = Non
 
     logits = keras.layers.Dense(classes, name=LOGITS)(pool(base, detail))
     return keras.Model(base.input, logits, name=f"{base.name}_classifier")
+
+
+def average_over_views(model: keras.Model, views: Sequence[View]) -> keras.Model:
+    """A model that gives the mean, over views of its input, of what another gives; it shares all of that one's weights.
+
+    Args:
+        model: from (batch, height, width, 3) to (batch, classes).
+        views: exact ones; quarter turns among them take a square input.
+    """
+    import keras
+
+    inputs = keras.Input(tuple(model.inputs[0].shape)[1:])
+    averaged = keras.layers.Average()([model(_in_view(inputs, view)) for view in views])
+    return keras.Model(inputs, averaged, name=f"{model.name}_in_views")
+
+
+def _in_view(images: Any, view: View) -> Any:
+    from keras import ops
+
+    is_transposed, rows_reversed, columns_reversed = view.flips
+    if is_transposed:
+        images = ops.transpose(images, (0, 2, 1, 3))
+    axes = tuple(axis for axis, is_reversed in ((1, rows_reversed), (2, columns_reversed)) if is_reversed)
+    return ops.flip(images, axes) if axes else images
 
 
 def attach_training_head(

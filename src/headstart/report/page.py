@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from headstart.report import findings
+from headstart.report.averaging import looks
 from headstart.report.charts import accuracy_chart, loss_chart, measures_chart, reliability_chart
 from headstart.report.confusion import Matrix, Pair, confused_pairs, matrix
 from headstart.report.evidence import Evidence, QuarantinedFile
@@ -118,7 +119,12 @@ def _decision(evidence: Evidence) -> dict[str, Any]:
     """The two candidates on the validation part, where there were two."""
     metrics = evidence.metrics
     candidates = [(key, name, metrics[key]) for key, name in CANDIDATES.items() if metrics[key] is not None]
-    return {"candidates": candidates, "chosen": metrics["chosen"], "comparison": metrics["comparison"]}
+    return {
+        "candidates": candidates,
+        "chosen": metrics["chosen"],
+        "comparison": metrics["comparison"],
+        "looks": looks(evidence),
+    }
 
 
 def _scores(evidence: Evidence) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from headstart.run.records import (
     DataRecord,
     Manifest,
     SplitRecord,
+    ViewRecord,
 )
 
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "Run",
     "RunDraft",
     "SplitRecord",
+    "ViewRecord",
 ]

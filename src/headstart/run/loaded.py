@@ -14,6 +14,7 @@ from headstart.errors import EngineError, RunError, UnknownNameError, UsageError
 from headstart.evaluation.calibration import softmax
 from headstart.features.extract import render_all
 from headstart.images.spec import ImageSpec
+from headstart.images.views import PLAIN, View
 from headstart.run.records import METRICS, NETWORK, NETWORK_WEIGHTS, REPORT, WEIGHTS, Manifest, read_manifest, sha256_of
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Run:
         from safetensors.numpy import load_file
 
         from headstart.catalog.base import assign
-        from headstart.learn.heads import attach_linear_head
+        from headstart.learn.heads import attach_linear_head, average_over_views
 
         _verify(self.folder / WEIGHTS, self.manifest.files.get(WEIGHTS))
         base = self._base(model)
@@ -147,7 +148,8 @@ class Run:
                 f"the run has {len(arrays)} weights, and a classifier on this model {len(classifier.weights)}",
                 "hand in the model that the run was made from",
             )
-        return classifier
+        views = [View(quarter_turns=view.quarter_turns, mirrored=view.mirrored) for view in self.manifest.test_views]
+        return classifier if views == [PLAIN] else average_over_views(classifier, views)
 
     def _base(self, model: keras.Model | None) -> Base:
         """The base that the run stands on, of the run's image size."""

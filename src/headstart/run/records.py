@@ -70,6 +70,13 @@ class Choice(_Record):
     reason: str
 
 
+class ViewRecord(_Record):
+    """A view of the whole image: turned, then mirrored."""
+
+    quarter_turns: int = Field(default=0, ge=0, le=3, description="anticlockwise")
+    mirrored: bool = False
+
+
 class DataRecord(_Record):
     """The images that the run was made from."""
 
@@ -99,6 +106,9 @@ class Manifest(_Record):
     image_spec: Annotated[dict[str, Any], AfterValidator(_check_image_spec)]
     labels: tuple[str, ...]
     temperature: float = Field(gt=0, allow_inf_nan=False)
+    test_views: tuple[ViewRecord, ...] = Field(
+        default=(ViewRecord(),), min_length=1, max_length=8, description="that the network averages its logits over"
+    )
     chosen: str = Field(description='"probe" or "finetune"')
     choices: tuple[Choice, ...]
     data: DataRecord

@@ -23,6 +23,7 @@ from headstart.run import (
     Manifest,
     RunDraft,
     SplitRecord,
+    ViewRecord,
 )
 from headstart.workflow.classifiers import FinetunedClassifier, Trial
 from headstart.workflow.images import Images
@@ -45,7 +46,9 @@ def test_metrics(probabilities: np.ndarray, labels: np.ndarray, classes: Sequenc
     }
 
 
-def run_metrics(session: Session, probe: Probe, outcome: Outcome, test: dict[str, Any]) -> dict[str, Any]:
+def run_metrics(
+    session: Session, probe: Probe, outcome: Outcome, test: dict[str, Any], views: dict[str, Any] | None
+) -> dict[str, Any]:
     """All of metrics.json."""
     comparison = outcome.decision.comparison
     return {
@@ -55,6 +58,7 @@ def run_metrics(session: Session, probe: Probe, outcome: Outcome, test: dict[str
         "finetune": outcome.tuned and _finetune_metrics(outcome.tuned),
         "comparison": comparison and asdict(comparison),
         "balance": asdict(probe.balancing),
+        "views": views,
         "seconds": _seconds(session),
         "features": {"computed": session.computed, "reused": session.reused},
     }
@@ -123,6 +127,9 @@ def make_manifest(session: Session, images: Images, outcome: Outcome, command: s
         image_spec=base.spec.as_dict(),
         labels=images.classes,
         temperature=outcome.chosen.candidate.temperature,
+        test_views=tuple(
+            ViewRecord(quarter_turns=view.quarter_turns, mirrored=view.mirrored) for view in outcome.chosen.views
+        ),
         chosen=outcome.decision.chosen,
         choices=tuple(session.choices),
         data=_data_record(images),

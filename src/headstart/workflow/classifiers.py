@@ -14,7 +14,7 @@ from headstart.errors import DataError
 from headstart.features.extract import FeatureSet, render_all
 from headstart.features.openvino import OpenVINOEngine, append_linear_head, convert
 from headstart.images.spec import ImageSpec
-from headstart.images.views import PLAIN
+from headstart.images.views import PLAIN, View
 from headstart.learn.decide import Candidate
 from headstart.learn.finetune import FineTuned, Labelled, Recipe
 from headstart.learn.heads import LOGITS
@@ -30,14 +30,16 @@ class Classifier(ABC):
     """A trained classifier, before it is written.
 
     Attributes:
-        candidate: what it says of the validation part.
+        candidate: what it says of the validation part, averaged over its views.
+        views: of an image that its logits are averaged over; the plain one alone where they aren't.
     """
 
     candidate: Candidate
+    views: tuple[View, ...]
 
     @abstractmethod
     def write_network(self, path: Path) -> None:
-        """Write the network from images to logits for the engine."""
+        """Write the network from images to logits, in one view, for the engine."""
 
     @abstractmethod
     def arrays(self) -> Arrays:
@@ -45,7 +47,7 @@ class Classifier(ABC):
 
     @abstractmethod
     def test_logits(self, network: Path, images: Images, advance: Advance) -> np.ndarray:
-        """Logits of the test part, shape (images, classes); `network` is what `write_network` wrote."""
+        """Averaged logits of the test part, shape (images, classes); `network` is the one that averages them."""
 
 
 class ProbeClassifier(Classifier):
@@ -57,11 +59,19 @@ class ProbeClassifier(Classifier):
         pooled: what the probe was fitted on.
         probe: the head.
         more: its logits of further views of the validation images, shape (views, images, classes).
+        views: that its logits are averaged over; `pooled` has them all for the validation images.
     """
 
     def __init__(
-        self, session: Session, images: Images, pooled: FeatureSet, probe: Probe, more: Sequence[np.ndarray] = ()
+        self,
+        session: Session,
+        images: Images,
+        pooled: FeatureSet,
+        probe: Probe,
+        more: Sequence[np.ndarray] = (),
+        views: tuple[View, ...] = (PLAIN,),
     ) -> None:
+        self.views = views
         self._features = session.features
         self._pooled = pooled
         self._probe = probe
@@ -74,9 +84,7 @@ class ProbeClassifier(Classifier):
 
         To be called when nothing is left to decide, so that the validation images can be learned from as well.
         """
-        labels = np.concatenate([part.labels for part in parts])
-        digests = [digest for part in parts for digest in part.digests]
-        self._probe = refit_probe(self._probe, self._load(digests), labels)
+        self._probe = refit_in_views(self._probe, self._pooled, self.views, *parts)
 
     def write_network(self, path: Path) -> None:
         append_linear_head(self._features.pooled_network, self._probe.weights, self._probe.bias, path)
@@ -92,10 +100,19 @@ class ProbeClassifier(Classifier):
         return logits
 
     def _logits(self, part: Labelled) -> np.ndarray:
-        return self._probe.logits(self._load(part.digests))
+        in_views = [self._probe.logits(_load(self._pooled, part, view)) for view in self.views]
+        return np.asarray(np.mean(in_views, axis=0))
 
-    def _load(self, digests: Sequence[str]) -> np.ndarray:
-        return self._pooled.load([(digest, PLAIN) for digest in digests])
+
+def refit_in_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], *parts: Labelled) -> Probe:
+    """The probe fitted to all these views of all these images, with the strength that it has."""
+    labels = np.concatenate([part.labels for part in parts])
+    wanted = [(digest, view) for view in views for part in parts for digest in part.digests]
+    return refit_probe(probe, pooled.load(wanted), np.tile(labels, len(views)))
+
+
+def _load(pooled: FeatureSet, part: Labelled, view: View) -> np.ndarray:
+    return pooled.load([(digest, view) for digest in part.digests])
 
 
 @dataclass(frozen=True)
@@ -131,9 +148,16 @@ class FinetunedClassifier(Classifier):
         self.recipe = recipe
         self.result = result
         self.trials = tuple(trials)
-        plain, *more = result.validation_logits
+        self.views = recipe.test_views
+        # Where logits aren't averaged, those of the other views tell two classifiers apart all the same.
+        more = list(result.validation_logits[1:]) if self.views == (PLAIN,) else []
         labels = images.part("validation").labels
-        self.candidate = Candidate.of(plain, labels, more, measuring_weights(labels, recipe.balance))
+        self._weights = measuring_weights(labels, recipe.balance)
+        self.candidate = Candidate.of(recipe.averaged(result.validation_logits), labels, more, self._weights)
+
+    def in_one_view(self) -> Candidate:
+        """What it says of the plain view alone."""
+        return Candidate.of(self.result.validation_logits[0], self.candidate.labels, (), self._weights)
 
     def write_network(self, path: Path) -> None:
         convert(self.result.model, path)

@@ -30,6 +30,14 @@ from headstart.progress import Display, Stopwatch
 from headstart.report import write_card, write_report
 from headstart.run import METRICS, NETWORK, WEIGHTS, Run, RunDraft
 from headstart.workflow.account import make_manifest, run_metrics, test_metrics, write_tables
+from headstart.workflow.averaging import (
+    Gain,
+    measure_gain,
+    note_views,
+    probe_in_views,
+    view_metrics,
+    write_network,
+)
 from headstart.workflow.base_choice import BaseChoice, ImageSize
 from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
 from headstart.workflow.images import Images
@@ -38,6 +46,7 @@ from headstart.workflow.session import Session
 from headstart.workflow.tuning import tune
 from headstart.workflow.tuning_choice import AUTO, TuningChoice, parse_time
 from headstart.workflow.tuning_plan import Untuned
+from headstart.workflow.view_choice import choose_averaging
 
 # Images that bf16 is tried on before it is trusted, and that the finished network is checked on.
 SAMPLE = 8
@@ -65,6 +74,7 @@ def train(
     augment: str = AUTO,
     time: str | float | None = None,
     balance: str = AUTO,
+    test_views: int = 1,
     precision: str = "auto",
     seed: int = 0,
     cache: str | Path | None = None,
@@ -97,6 +107,8 @@ def train(
             "sampling" (as many images of each class an epoch), "logits" (logit adjustment), or "auto": what
             cross-validation finds best by balanced accuracy where the largest class has over three times the images of
             the smallest, and else nothing.
+        test_views: the most mirrored and turned views of each image that the classifier averages its logits over, of
+            those in `augment`; each takes as long as one image does without.
         precision: of the frozen part, "f32", "bf16", or "auto": bf16 where the CPU has it and the images allow it.
         seed: another seed is another split of the images.
         cache: where features are kept; by default $HEADSTART_CACHE or the user's cache folder.
@@ -123,7 +135,8 @@ def train(
         raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
     if balance not in ASKED:
         raise UnknownNameError("balance", balance, ASKED)
-    tuning = TuningChoice(finetune, finetune_from, epochs, learning_rate, views, augment, parse_time(time))
+    how = (finetune, finetune_from, epochs, learning_rate, views, augment)
+    tuning = TuningChoice(*how, test_views, parse_time(time))
     tuning.check()
     cache_folder = Path(cache) if cache else default_folder()
     dataset = scan(Path(data))  # before anything is fetched
@@ -136,16 +149,22 @@ def train(
         pooled = _prepare(session, dataset, precision)
         images = _audit_and_divide(session, dataset, pooled)
         probe = _fit_probe(session, images, pooled, balance)
-        tuned = tune(session, images, pooled, probe, tuning)
+        averaging = choose_averaging(session, images, pooled, probe, tuning)
+        tuned = tune(session, images, pooled, probe, tuning, averaging)
         more = tuple(tuned.result.start_logits[1:]) if isinstance(tuned, FinetunedClassifier) else ()
-        outcome = _decide(session, ProbeClassifier(session, images, pooled, probe, more), tuned)
+        plain = ProbeClassifier(session, images, pooled, probe, more)
+        is_plain = averaging.views == (PLAIN,)
+        linear = plain if is_plain else probe_in_views(session, images, pooled, probe, averaging.views)
+        outcome = _decide(session, linear, tuned)
+        gain = measure_gain(outcome, plain.candidate, averaging, seed)
+        note_views(session, outcome, averaging, gain)
         if outcome.chosen is outcome.probe:
             _refit_probe(session, images, outcome.probe)
         options = {"base": choice.name, "precision": precision, "seed": seed}
         options |= {} if balance == AUTO else {"balance": balance}
         command = _command(data, out, options, choice.options() + tuning.options())
         with draft:
-            run = _finish(session, draft, images, probe, outcome, command)
+            run = _finish(session, draft, images, probe, outcome, gain, command)
         session.checkpoints.remove_used()  # not before the run is there
         return run
 
@@ -222,21 +241,30 @@ def _refit_probe(session: Session, images: Images, probe: ProbeClassifier) -> No
     session.choose("probe fitted to", f"{count:,} images", "training and validation, which has nothing left to decide")
 
 
-def _finish(session: Session, draft: RunDraft, images: Images, probe: Probe, outcome: Outcome, command: str) -> Run:
+def _finish(
+    session: Session,
+    draft: RunDraft,
+    images: Images,
+    probe: Probe,
+    outcome: Outcome,
+    gain: Gain | None,
+    command: str,
+) -> Run:
     """Write the network, measure it on the test part, and write down everything else."""
     chosen = outcome.chosen
     network = draft.folder / NETWORK
     labels = images.part("test").labels
     with session.watch.stage("evaluate", "Evaluating", total=len(labels)) as advance, draft.writing():
-        chosen.write_network(network)
+        sample = _first_test_inputs(images, session.features.base.spec)
+        pace = write_network(chosen, network, sample)
         logits = chosen.test_logits(network, images, advance)
         temperature = chosen.candidate.temperature
         probabilities = softmax(logits, temperature)
-        _check_network(network, images, session.features.base.spec, logits, temperature)
+        _check_network(network, sample, logits, temperature)
         test = test_metrics(probabilities, labels, images.classes, session.seed)
     draft.write_weights(WEIGHTS, chosen.arrays())
     write_tables(draft, images, probabilities)
-    draft.write_json(METRICS, run_metrics(session, probe, outcome, test))
+    draft.write_json(METRICS, run_metrics(session, probe, outcome, test, view_metrics(outcome, gain, pace)))
     manifest = make_manifest(session, images, outcome, command)
     with session.watch.stage("report", "Writing the report", total=None, unit="files"), draft.writing():
         write_card(draft.folder, manifest)
@@ -244,9 +272,12 @@ def _finish(session: Session, draft: RunDraft, images: Images, probe: Probe, out
     return draft.publish(manifest)
 
 
-def _check_network(network: Path, images: Images, spec: ImageSpec, logits: np.ndarray, temperature: float) -> None:
+def _first_test_inputs(images: Images, spec: ImageSpec) -> np.ndarray:
+    return np.stack([spec.render(read_file(path))[0] for path in images.paths("test")[:SAMPLE]])
+
+
+def _check_network(network: Path, inputs: np.ndarray, logits: np.ndarray, temperature: float) -> None:
     """The network that is written must say what was evaluated, from the files' bytes on."""
-    inputs = np.stack([spec.render(read_file(path))[0] for path in images.paths("test")[:SAMPLE]])
     written = softmax(OpenVINOEngine[int](network, hint="latency").run(inputs), temperature)
     gap = float(np.abs(written - softmax(logits[: len(inputs)], temperature)).max())
     if gap > TOLERANCE:

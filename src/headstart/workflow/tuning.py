@@ -11,11 +11,11 @@ from itertools import count
 import numpy as np
 
 from headstart.evaluation.calibration import softmax
-from headstart.evaluation.metrics import accuracy, log_loss
+from headstart.evaluation.metrics import log_loss
 from headstart.features.boundary import find_cuts
 from headstart.features.extract import FeatureSet
-from headstart.images.views import PLAIN, View, make_views
-from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation
+from headstart.images.views import View, make_views
+from headstart.learn.augmentation import Augmentation
 from headstart.learn.finetune import FineTuned, Recipe, finetune, logits_in_views
 from headstart.learn.imbalance import measuring_weights
 from headstart.learn.probe import Probe
@@ -36,6 +36,7 @@ from headstart.workflow.tuning_plan import (
     choose_stage,
     looked_at_in_views,
 )
+from headstart.workflow.view_choice import ONE_VIEW, Averaging, find_augmentation
 
 # With fewer training images a class than this, fine-tuning gains at most a point over the probe and often loses some.
 FEWEST_IMAGES_A_CLASS = 50
@@ -47,7 +48,12 @@ LEAST_SECONDS = 25.0
 
 
 def tune(
-    session: Session, images: Images, pooled: FeatureSet, probe: Probe, choice: TuningChoice
+    session: Session,
+    images: Images,
+    pooled: FeatureSet,
+    probe: Probe,
+    choice: TuningChoice,
+    averaging: Averaging = ONE_VIEW,
 ) -> FinetunedClassifier | Untuned:
     """Fine-tune the top of the base, if that is wanted and there are images enough, or if it is asked for.
 
@@ -57,6 +63,7 @@ def tune(
         pooled: what the probe was fitted on.
         probe: where fine-tuning starts from.
         choice: what the user says about it.
+        averaging: the views that logits will be averaged over.
     """
     if untuned := _why_not(session, images, choice):
         return untuned
@@ -65,8 +72,9 @@ def tune(
         stage = choose_stage(session, images, choice, epochs)
         if isinstance(stage, Untuned):
             return stage
-    augmentation = _choose_augmentation(session, images, pooled, probe, choice)
-    views = _affordable_views(session, images, stage, augmentation, choice.views or min(VIEWS, epochs))
+    augmentation = averaging.augmentation or find_augmentation(session, images, pooled, probe, choice)
+    wanted = max(choice.views or min(VIEWS, epochs), len(averaging.views))
+    views = _affordable_views(session, images, stage, augmentation, wanted)
     rate = _choose_learning_rate(session, choice)
     recipe = Recipe(
         stage,
@@ -76,6 +84,7 @@ def tune(
         learning_rate=rate,
         seed=session.seed,
         balance=probe.balancing.kind,
+        test_views=averaging.among(views),
     )
     trials = _Trials(session, images, pooled, probe)
     trials.run(recipe, () if choice.stage else _below(stage, session.features.base.stages))
@@ -168,7 +177,7 @@ class _Trials:
             result = finetune(
                 self._base, recipe, features, self._probe, train, validation, advance, session.checkpoints, deadline
             )
-        trial = Trial(recipe, result, result.model.get_weights(), self._loss(result.validation_logits))
+        trial = Trial(recipe, result, result.model.get_weights(), self._loss(recipe, result.validation_logits))
         self._pace.timed(recipe, len(result.history) - 1, time.monotonic() - start)
         self._done.append(trial)
 
@@ -191,15 +200,17 @@ class _Trials:
 
         trials = [trial.weights for trial in self._done], [trial.loss for trial in self._done]
         with self._session.watch.stage("finetune", "Averaging weights", total=None, unit="networks"):
-            soup = greedy_soup(*trials, lambda weights: self._loss(look(weights)))
+            soup = greedy_soup(*trials, lambda weights: self._loss(best.recipe, look(weights)))
             logits = look(soup.weights)
         self._tell_of_soup(soup)
         return replace(best.result, validation_logits=logits)
 
-    def _loss(self, logits_in_views: np.ndarray) -> float:
+    def _loss(self, recipe: Recipe, logits_in_views: np.ndarray) -> float:
+        """Of the averaged logits where they will be averaged, else of each view's own."""
+        judged = logits_in_views if len(recipe.test_views) == 1 else recipe.averaged(logits_in_views)[None]
         labels = self._images.part("validation").labels
         weights = measuring_weights(labels, self._probe.balancing.kind)
-        return float(np.mean([log_loss(softmax(logits), labels, weights) for logits in logits_in_views]))
+        return float(np.mean([log_loss(softmax(logits), labels, weights) for logits in judged]))
 
     def _tell_of_soup(self, soup: Soup) -> None:
         best = self._done[soup.members[0]]
@@ -224,24 +235,6 @@ def _choose_learning_rate(session: Session, choice: TuningChoice) -> float:
     reason = "measured to do best where the head starts from the probe" if choice.learning_rate is None else AS_ASKED
     session.choose("learning rate", f"{rate:g}", reason)
     return rate
-
-
-def _choose_augmentation(
-    session: Session, images: Images, pooled: FeatureSet, probe: Probe, choice: TuningChoice
-) -> Augmentation:
-    """Which views still show their class, asked of the probe on validation images."""
-    if choice.preset is not None:
-        return Augmentation(choice.preset, AS_ASKED)
-    validation = images.part("validation")
-    paths, digests = images.paths("validation")[:MOST_IMAGES], validation.digests[:MOST_IMAGES]
-    labels = validation.labels[:MOST_IMAGES]
-
-    def accuracy_of(view: View) -> float:
-        if view != PLAIN:
-            session.extract("features", "Trying a view", paths, pooled, (view,))
-        return accuracy(probe.logits(pooled.load([(digest, view) for digest in digests])), labels)
-
-    return choose_augmentation(accuracy_of(PLAIN), accuracy_of)
 
 
 def _affordable_views(

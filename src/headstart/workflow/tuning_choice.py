@@ -26,6 +26,8 @@ class TuningChoice:
         learning_rate: at its peak.
         views: renderings of each image.
         augment: the preset that they come from.
+        test_views: most views that an image's logits are averaged over where the classifier is used. Not about
+            fine-tuning alone, but these views come from the same preset.
         seconds: that the whole training run may take.
     """
 
@@ -35,6 +37,7 @@ class TuningChoice:
     learning_rate: float | None = None
     views: int | None = None
     augment: str = AUTO
+    test_views: int = 1
     seconds: float | None = None
 
     def check(self) -> None:
@@ -43,11 +46,18 @@ class TuningChoice:
         Raises:
             UsageError: a number is out of range, a name isn't known, or options don't go together.
         """
-        if not self.wanted and self.is_asked_for:
-            raise UsageError(f"{self._how()[0]} says how to fine-tune, and --no-finetune not to", "leave one out")
-        for name, number in (("--epochs", self.epochs), ("--views", self.views)):
+        how = self._tuning() if self.is_averaging else self._tuning() + self._augment()
+        if not self.wanted and how:
+            raise UsageError(f"{how[0]} says how to fine-tune, and --no-finetune not to", "leave one out")
+        for name, number in (("--epochs", self.epochs), ("--views", self.views), ("--test-views", self.test_views)):
             if number is not None and number < 1:
                 raise UsageError(f"{name} is {number}", "give a whole number from 1 on")
+        if self.views is not None and self.views < self.test_views:
+            raise UsageError(
+                f"--views is {self.views} and --test-views {self.test_views}, but views that are averaged over must be "
+                "trained on as well",
+                f"give --views {self.test_views} or more, or leave it out",
+            )
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise UsageError(f"--lr is {self.learning_rate:g}", "give a rate above 0, such as 2e-4")
         if self.seconds is not None and not 0 < self.seconds < math.inf:
@@ -67,7 +77,12 @@ class TuningChoice:
     @property
     def is_asked_for(self) -> bool:
         """Whether somebody who says so much must mean that fine-tuning be tried, whatever it promises and costs."""
-        return bool(self._how())
+        return bool(self._tuning() + self._augment())
+
+    @property
+    def is_averaging(self) -> bool:
+        """Whether logits are to be averaged over views, if there are several that show an image's class."""
+        return self.test_views > 1
 
     @property
     def preset(self) -> Preset | None:
@@ -76,19 +91,23 @@ class TuningChoice:
 
     def options(self) -> list[str]:
         """The options of the command line that say the same; those left out say nothing."""
+        how = self._tuning() if self.wanted else ["--no-finetune"]
+        test_views = ["--test-views", str(self.test_views)] if self.is_averaging else []
         time = [] if self.seconds is None else ["--time", f"{self.seconds:g}s"]
-        return (self._how() if self.wanted else ["--no-finetune"]) + time
+        return how + self._augment() + test_views + time
 
-    def _how(self) -> list[str]:
-        """Those that say how to fine-tune."""
+    def _tuning(self) -> list[str]:
+        """Those that say how to fine-tune, and nothing else."""
         values = {
             "--finetune-from": self.stage,
             "--epochs": self.epochs,
             "--lr": self.learning_rate,
             "--views": self.views,
-            "--augment": None if self.augment == AUTO else self.augment,
         }
         return [word for name, value in values.items() if value is not None for word in (name, str(value))]
+
+    def _augment(self) -> list[str]:
+        return [] if self.augment == AUTO else ["--augment", self.augment]
 
 
 def parse_time(text: str | float | None) -> float | None:

@@ -1,0 +1,80 @@
+"""What looking at each image in several views brings, or would bring, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from headstart.report.evidence import Evidence
+from headstart.report.wording import counted
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of looking, on the validation part; its time an image is empty where it wasn't measured."""
+
+    name: str
+    accuracy: float
+    log_loss: float
+    time: str
+    is_kept: bool
+
+
+@dataclass(frozen=True)
+class Looks:
+    """One view against several: what the rows compare, and what the reader can do about it."""
+
+    intro: str
+    rows: tuple[Row, Row]
+    note: str
+
+
+def looks(evidence: Evidence) -> Looks | None:
+    """The comparison; None where no logits of several views were at hand."""
+    views = evidence.metrics.get("views")
+    if views is None:
+        return None
+    measured, is_averaging = views["measured"], views["averaged_over"] > 1
+    times = views["milliseconds"] or {}
+    rows = (
+        _row("The plain view alone", measured["one_view"], times.get("one_view"), is_kept=not is_averaging),
+        _row(f"The mean over {measured['views']} views", measured["averaged"], times.get("averaged"), is_averaging),
+    )
+    intro = _taken(measured) if is_averaging else _offered(measured)
+    return Looks(intro, rows, _chance(measured))
+
+
+def _row(name: str, scores: dict[str, Any], milliseconds: float | None, is_kept: bool) -> Row:
+    time = "" if milliseconds is None else f"{milliseconds:.3g}\u00a0ms"
+    return Row(name, scores["accuracy"], scores["log_loss"], time, is_kept)
+
+
+def _taken(measured: dict[str, Any]) -> str:
+    alone = "The probe for the plain view alone was fitted to that alone. " if measured["classifier"] == "probe" else ""
+    return (
+        f"The classifier looks at each image in {measured['views']} mirrored or turned views and averages its logits, "
+        f"which takes about {measured['views']} times the work. {alone}Both were measured on "
+        f"{counted(measured['one_view']['n'], 'validation image')}."
+    )
+
+
+def _offered(measured: dict[str, Any]) -> str:
+    count = measured["views"]
+    start = f"The classifier looks at each image once. {counted(measured['one_view']['n'], 'validation image')} "
+    cost = f"at about {count} times the work an image"
+    if measured["classifier"] == "finetune":
+        return f"{start}show what averaging over {count} views would bring, {cost}; --test-views {count} asks for it."
+    return (
+        f"{start}show what averaging the probe as it is over {count} views would bring, {cost}. Asked for with "
+        f"--test-views {count}, it would be fitted to those views as well, which wasn't tried here."
+    )
+
+
+def _chance(measured: dict[str, Any]) -> str:
+    gain = measured["one_view"]["log_loss"] - measured["averaged"]["log_loss"]
+    if gain <= 0:
+        return "Averaging didn't lower the log loss."
+    return (
+        f"Averaging lowered the log loss by {gain:.3f} nats an image. Were the two equally good, chance alone would "
+        f"bring such a gain with a probability of {measured['p_value']:.2g} (paired permutation test)."
+    )
