@@ -27,9 +27,8 @@ from headstart.workflow.session import Session
 from headstart.workflow.tuning_choice import AS_ASKED
 from headstart.workflow.view_choice import Averaging
 
-# Images that both networks are timed on, and how often; the shortest time is what other work on the machine disturbs
-# least.
-TIMED_IMAGES, TIMED_ROUNDS = 3, 3
+# How often both networks are timed on an image; the shortest time is what other work on the machine disturbs least.
+TIMED_ROUNDS = 10
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,11 @@ class Gain:
     one_view: Candidate
     averaged: Candidate
     p_value: float
+
+    @property
+    def is_lower(self) -> bool:
+        """Whether the log loss is lower, be it by chance."""
+        return bool(self.averaged.losses().mean() < self.one_view.losses().mean())
 
     def in_words(self, what: str) -> str:
         """The gain; `what` says what is averaged, and whether it is or would be."""
@@ -123,7 +127,7 @@ def note_views(session: Session, outcome: Outcome, averaging: Averaging, gain: G
         reason = f"{brings}{_of_preset(count, averaging.asked_for, averaging.augmentation)}"
         session.choose("test views", f"{count}, {averaging.augmentation.preset}", reason)
     elif gain is not None and gain.of == "finetune":
-        offer = f"at {gain.views} times the work an image: --test-views {gain.views}"
+        offer = f"at {gain.views} times the work an image{f': --test-views {gain.views}' if gain.is_lower else ''}"
         session.choose("test views", 1, f"as nothing else was asked for; {gain.in_words('averaging over')}, {offer}")
     elif gain is not None:
         offer = f"--test-views {gain.views} would fit it to them as well, which wasn't tried, at as many times the work"
@@ -144,7 +148,7 @@ def write_network(chosen: Classifier, network: Path, sample: np.ndarray) -> Pace
     Args:
         chosen: the classifier.
         network: the ``.xml`` file to write.
-        sample: a few of its inputs, to time it on.
+        sample: of its inputs; the first is what it is timed on.
 
     Returns:
         How long it takes an image beside the network for one view; None where it is that one.
@@ -156,22 +160,22 @@ def write_network(chosen: Classifier, network: Path, sample: np.ndarray) -> Pace
         one_view = Path(made, network.name)
         chosen.write_network(one_view)
         average_over_views(one_view, chosen.views, network)
-        return _time([one_view, network], sample[:TIMED_IMAGES])
+        return _time([one_view, network], sample[:1])
 
 
-def _time(networks: Sequence[Path], sample: np.ndarray) -> Pace:
+def _time(networks: Sequence[Path], image: np.ndarray) -> Pace:
     engines = [OpenVINOEngine[int](network, hint="latency") for network in networks]
     for engine in engines:
-        engine.run(sample[:1])  # the first run sets up memory
+        engine.run(image)  # the first run sets up memory
     # In turn, so that what else the machine does disturbs both alike.
-    rounds = [[_milliseconds(engine, sample) for engine in engines] for _ in range(TIMED_ROUNDS)]
+    rounds = [[_milliseconds(engine, image) for engine in engines] for _ in range(TIMED_ROUNDS)]
     return Pace(*np.min(rounds, axis=0).tolist())
 
 
-def _milliseconds(engine: OpenVINOEngine[int], sample: np.ndarray) -> float:
+def _milliseconds(engine: OpenVINOEngine[int], image: np.ndarray) -> float:
     start = time.perf_counter()
-    engine.run(sample)
-    return 1000 * (time.perf_counter() - start) / len(sample)
+    engine.run(image)
+    return 1000 * (time.perf_counter() - start)
 
 
 def view_metrics(outcome: Outcome, gain: Gain | None, pace: Pace | None) -> dict[str, Any] | None:
