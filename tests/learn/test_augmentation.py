@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from headstart.images.views import MIRRORED, ON_ITS_SIDE, UPSIDE_DOWN, Preset, View
-from headstart.learn.augmentation import TOLERATED_LOSS, Augmentation, choose_augmentation
+from headstart.learn.augmentation import (
+    TOLERATED_LOSS,
+    TOLERATED_RISE,
+    Augmentation,
+    choose_augmentation,
+    choose_by_learning,
+)
 
 PLAIN_ACCURACY = 0.9
 FINE, SPOILT = PLAIN_ACCURACY - TOLERATED_LOSS + 0.001, PLAIN_ACCURACY - TOLERATED_LOSS - 0.001
@@ -41,3 +47,28 @@ def test_the_widest_preset_whose_views_the_probe_recognises(
 
 def test_a_view_that_the_probe_knows_better_is_welcome() -> None:
     assert choose(1.0, 1.0, 1.0)[0].preset == "orientation-free"
+
+
+@pytest.mark.parametrize(
+    ("losses", "preset", "asked"),
+    [
+        ((0.30, 0.29, 0.28, 0.27), "orientation-free", 4),
+        ((0.30, 0.29, 0.28, 0.40), "flips", 4),
+        ((0.30, 0.30 * (1 + TOLERATED_RISE) - 1e-4, 0.40, 0.20), "natural", 3),
+        ((0.30, 0.30 * (1 + TOLERATED_RISE) + 1e-4, 0.20, 0.20), "crops", 2),
+    ],
+)
+def test_the_widest_preset_that_a_probe_learns_from_without_harm(
+    losses: tuple[float, ...], preset: Preset, asked: int
+) -> None:
+    presets: tuple[Preset, ...] = ("crops", "natural", "flips", "orientation-free")
+    wanted: list[Preset] = []
+
+    def loss_of(tried: Preset) -> float:
+        wanted.append(tried)
+        return losses[presets.index(tried)]
+
+    found = choose_by_learning(presets, loss_of)
+    assert found.preset == preset
+    assert wanted == list(presets[:asked])
+    assert found.reason.startswith("validation log loss of a probe that learns from such views: 0.300 for crops, ")

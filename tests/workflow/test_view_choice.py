@@ -9,6 +9,7 @@ import pytest
 
 from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN, View, make_views
 from headstart.learn.finetune import Labelled
+from headstart.learn.probe import fit_probe
 from headstart.workflow.tuning_choice import TuningChoice
 from headstart.workflow.view_choice import ONE_VIEW, Averaging, choose_averaging, find_augmentation
 
@@ -79,3 +80,31 @@ def test_the_probe_is_asked_where_nobody_says(upside_down_is_right: bool, preset
     assert found.preset == preset
     assert PLAIN not in asked
     assert asked[:2] == [MIRRORED, UPSIDE_DOWN]
+
+
+@pytest.mark.parametrize(("mirrors_matter", "preset"), [(True, "crops"), (False, "flips")])
+def test_where_time_is_given_a_probe_learns_from_views_to_find_out(mirrors_matter: bool, preset: str) -> None:
+    """The stand-in for the store gives features at once: a class's own direction or, mirrored, the other class's."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    spread = rng.normal(0, 0.5, (60, 2))
+
+    def load(pairs: list[tuple[str, View]]) -> np.ndarray:
+        numbers = np.array([int(digest) for digest, _ in pairs])
+        is_other = np.array([mirrors_matter and view.mirrored for _, view in pairs])
+        return (np.eye(2)[labels[numbers] ^ is_other] + spread[numbers]).astype(np.float32)
+
+    parts = {"train": np.arange(40), "validation": np.arange(40, 60), "test": np.arange(0)}
+    images: Any = SimpleNamespace(
+        part=lambda part: Labelled([str(number) for number in parts[part]], labels[parts[part]]),
+        paths=lambda part: [Path(str(number)) for number in parts[part]],
+    )
+    pooled: Any = SimpleNamespace(load=load)
+    session = session_with()
+    session.seconds_left, session.seconds_an_image = (lambda test_images: 100.0), (lambda: 0.01)
+    probe = fit_probe(load([(str(number), PLAIN) for number in range(40)]), labels[:40], 2, seed=0)
+    found = find_augmentation(session, images, pooled, probe, TuningChoice(seconds=600))
+    assert found.preset == preset
+    assert found.reason.startswith("validation log loss of a probe that learns from such views: ")
+    session.seconds_left = lambda test_images: 1.0
+    assert find_augmentation(session, images, pooled, probe, TuningChoice(seconds=60)).reason.startswith("the probe is")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from headstart.images.views import MIRRORED, ON_ITS_SIDE, UPSIDE_DOWN, Preset, View
@@ -11,6 +11,8 @@ from headstart.images.views import MIRRORED, ON_ITS_SIDE, UPSIDE_DOWN, Preset, V
 TOLERATED_LOSS = 0.03
 # Images that the question is asked of: enough to see a loss of a few points, few enough to take seconds.
 MOST_IMAGES = 256
+# What a preset may add to the log loss of a probe that learns from it before it counts as harm, as a share of it.
+TOLERATED_RISE = 0.03
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,27 @@ def choose_augmentation(plain: float, accuracy_of: Callable[[View], float]) -> A
     if not survives(ON_ITS_SIDE):
         return _because("flips", plain, measured, "turned on their side")
     return _because("orientation-free", plain, measured, "turned on their side")
+
+
+def choose_by_learning(presets: Sequence[Preset], loss_of: Callable[[Preset], float]) -> Augmentation:
+    """The widest preset that does no harm to a probe which learns from its views and is averaged over them.
+
+    That takes a fit a preset and features of all training images in its views, and is surer than `choose_augmentation`:
+    what a probe that has only seen upright images doesn't recognise, it may learn easily.
+
+    Args:
+        presets: the narrowest first, which is what remains if all others do harm.
+        loss_of: the log loss of such a probe on validation; asked for a preset at a time.
+    """
+    chosen, *wider = presets
+    losses = {chosen: loss_of(chosen)}
+    for preset in wider:
+        losses[preset] = loss_of(preset)
+        if losses[preset] > (1 + TOLERATED_RISE) * losses[presets[0]]:
+            break
+        chosen = preset
+    measured = ", ".join(f"{loss:.3f} for {preset}" for preset, loss in losses.items())
+    return Augmentation(chosen, f"validation log loss of a probe that learns from such views: {measured}")
 
 
 def _because(preset: Preset, plain: float, measured: list[float], how: str) -> Augmentation:

@@ -59,9 +59,9 @@ class Session:
 
     def seconds_left(self, test_images: int) -> float:
         """Seconds for learning: what is left of the budget once so many test images are measured and all is written."""
-        return self.budget - self.watch.total() - FINISHING_SECONDS - test_images * self._seconds_an_image()
+        return self.budget - self.watch.total() - FINISHING_SECONDS - test_images * self.seconds_an_image()
 
-    def _seconds_an_image(self) -> float:
+    def seconds_an_image(self) -> float:
         """Of running the network; a cautious guess where it hasn't run yet."""
         return self.watch.seconds["features"] / self.computed if self.computed else SECONDS_AN_IMAGE
 

@@ -28,6 +28,7 @@ from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
 from headstart.workflow.tuning_plan import (
     FEWEST_EPOCHS,
     MOST_TRIALS,
+    RATE_FROM_DEEPER,
     VIEWS,
     Effort,
     Pace,
@@ -87,7 +88,9 @@ def tune(
         test_views=averaging.among(views),
     )
     trials = _Trials(session, images, pooled, probe)
-    trials.run(recipe, () if choice.stage else _below(stage, session.features.base.stages))
+    deeper = replace(recipe, learning_rate=rate * (RATE_FROM_DEEPER if choice.learning_rate is None else 1))
+    stages = () if choice.stage else _below(stage, session.features.base.stages)
+    trials.run(recipe, [replace(deeper, cut=stage) for stage in stages])
     return trials.classifier()
 
 
@@ -123,22 +126,22 @@ class _Trials:
         self._done: list[Trial] = []
         self._omitted: Recipe | None = None
 
-    def run(self, first: Recipe, deeper: Sequence[str]) -> None:
-        """Try a recipe and, while they fit into the time, the same from deeper stages and then from other seeds.
+    def run(self, first: Recipe, deeper: Sequence[Recipe]) -> None:
+        """Try a recipe and, while they fit into the time, others from deeper stages, and the best from other seeds.
 
         Args:
             first: tried in any case.
-            deeper: stages below its own, the next one first.
+            deeper: ever more is trained by them.
         """
         left = self._left()
         self._try(self._pace.fitted(first, left) or replace(first, epochs=min(FEWEST_EPOCHS, first.epochs)))
         if left == math.inf:
             return
-        for stage in deeper:
-            if not self._fits(replace(first, cut=stage)):
+        for recipe in deeper:
+            if not self._fits(recipe):
                 break
         for number in count(1):
-            if not self._fits(replace(first, cut=self._best().recipe.cut, seed=first.seed + number)):
+            if not self._fits(replace(self._best().recipe, epochs=first.epochs, seed=first.seed + number)):
                 break
         self._tell_of_time()
 

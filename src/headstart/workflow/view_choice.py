@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headstart.evaluation.metrics import accuracy
+import numpy as np
+
+from headstart.evaluation.calibration import softmax
+from headstart.evaluation.metrics import accuracy, log_loss
 from headstart.features.extract import FeatureSet
-from headstart.images.views import PLAIN, View, exact_views
-from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation
+from headstart.images.views import PLAIN, Preset, View, exact_views
+from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation, choose_by_learning
+from headstart.learn.finetune import Labelled
+from headstart.learn.imbalance import measuring_weights
 from headstart.learn.probe import Probe
+from headstart.workflow.classifiers import refit_in_views
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
 from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
+
+# Flips that there are: as they are, mirrored, upside down, and both.
+FLIPS = 4
+# Images that presets are tried on.
+MOST_LEARNED_FROM = 5000
+SHARE_OF_TIME = 0.25
 
 
 @dataclass(frozen=True)
@@ -55,9 +67,15 @@ def choose_averaging(
 def find_augmentation(
     session: Session, images: Images, pooled: FeatureSet, probe: Probe, choice: TuningChoice
 ) -> Augmentation:
-    """Which views still show their class, asked of the probe on validation images."""
+    """Which views still show their class: as asked, or as the probe finds on validation images."""
     if choice.preset is not None:
         return Augmentation(choice.preset, AS_ASKED)
+    if (choice.is_averaging or choice.seconds is not None) and _has_time_to_learn(session, images):
+        return _by_learning(session, images, pooled, probe, choice)
+    return _by_asking(session, images, pooled, probe)
+
+
+def _by_asking(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> Augmentation:
     validation = images.part("validation")
     paths, digests = images.paths("validation")[:MOST_IMAGES], validation.digests[:MOST_IMAGES]
     labels = validation.labels[:MOST_IMAGES]
@@ -68,3 +86,31 @@ def find_augmentation(
         return accuracy(probe.logits(pooled.load([(digest, view) for digest in digests])), labels)
 
     return choose_augmentation(accuracy_of(PLAIN), accuracy_of)
+
+
+def _by_learning(
+    session: Session, images: Images, pooled: FeatureSet, probe: Probe, choice: TuningChoice
+) -> Augmentation:
+    train, validation = images.part("train"), images.part("validation")
+    some = Labelled(train.digests[:MOST_LEARNED_FROM], train.labels[:MOST_LEARNED_FROM])
+    paths = images.paths("train")[:MOST_LEARNED_FROM] + images.paths("validation")
+    weights = measuring_weights(validation.labels, probe.balancing.kind)
+    spec = session.features.base.spec
+
+    def loss_of(preset: Preset) -> float:
+        views = exact_views(preset, is_square=spec.height == spec.width)
+        session.extract("features", "Trying views", paths, pooled, views)
+        fitted = refit_in_views(probe, pooled, views, some)
+        in_views = [fitted.logits(pooled.load([(digest, view) for digest in validation.digests])) for view in views]
+        return log_loss(softmax(np.mean(in_views, axis=0)), validation.labels, weights)
+
+    # Turns by a quarter come last, so that they matter only where more views are wanted than there are flips.
+    wider: tuple[Preset, ...] = ("orientation-free",) if max(choice.test_views, choice.views or 0) > FLIPS else ()
+    return choose_by_learning(("crops", "natural", "flips", *wider), loss_of)
+
+
+def _has_time_to_learn(session: Session, images: Images) -> bool:
+    """Whether looking at all images in all flips would take a small part of the time that is left."""
+    looked_at = FLIPS * (len(images.part("train").digests) + len(images.part("validation").digests))
+    left = session.seconds_left(len(images.part("test").digests))
+    return looked_at * session.seconds_an_image() < SHARE_OF_TIME * left
