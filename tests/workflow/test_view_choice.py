@@ -101,10 +101,10 @@ def test_where_time_is_given_a_probe_learns_from_views_to_find_out(mirrors_matte
     )
     pooled: Any = SimpleNamespace(load=load)
     session = session_with()
-    session.seconds_left, session.seconds_an_image = (lambda test_images: 100.0), (lambda: 0.01)
+    session.seconds_left, session.seconds_an_image = (lambda looks: 100.0), (lambda: 0.01)
     probe = fit_probe(load([(str(number), PLAIN) for number in range(40)]), labels[:40], 2, seed=0)
     found = find_augmentation(session, images, pooled, probe, TuningChoice(seconds=600))
     assert found.preset == preset
     assert found.reason.startswith("validation log loss of a probe that learns from such views: ")
-    session.seconds_left = lambda test_images: 1.0
+    session.seconds_left = lambda looks: 1.0
     assert find_augmentation(session, images, pooled, probe, TuningChoice(seconds=60)).reason.startswith("the probe is")

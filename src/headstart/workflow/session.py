@@ -57,9 +57,9 @@ class Session:
         """Note a decision for the manifest and the report."""
         self.choices.append(Choice(what=what, value=str(value), reason=reason))
 
-    def seconds_left(self, test_images: int) -> float:
-        """Seconds for learning: what is left of the budget once so many test images are measured and all is written."""
-        return self.budget - self.watch.total() - FINISHING_SECONDS - test_images * self.seconds_an_image()
+    def seconds_left(self, looks: int) -> float:
+        """Seconds for learning: what is left of the budget once the network ran so often and everything is written."""
+        return self.budget - self.watch.total() - FINISHING_SECONDS - looks * self.seconds_an_image()
 
     def seconds_an_image(self) -> float:
         """Of running the network; a cautious guess where it hasn't run yet."""

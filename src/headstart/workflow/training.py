@@ -46,7 +46,7 @@ from headstart.workflow.session import Session
 from headstart.workflow.tuning import tune
 from headstart.workflow.tuning_choice import AUTO, TuningChoice, parse_time
 from headstart.workflow.tuning_plan import Untuned
-from headstart.workflow.view_choice import choose_averaging
+from headstart.workflow.view_choice import Averaging, choose_averaging
 
 # Images that bf16 is tried on before it is trusted, and that the finished network is checked on.
 SAMPLE = 8
@@ -124,6 +124,7 @@ def train(
         StoreError: features can't be kept.
         RunError: the run can't be written.
     """
+    watch = Stopwatch(display)
     draft = RunDraft(Path(out))
     if Path(out).resolve().is_relative_to(Path(data).resolve()):
         raise UsageError(
@@ -145,16 +146,17 @@ def train(
     tuning.check_stage(chosen_base)
     with Store(cache_folder) as store:
         budget = tuning.seconds or math.inf
-        session = Session(BaseFeatures(chosen_base, store), store, seed, Stopwatch(display), budget)
+        session = Session(BaseFeatures(chosen_base, store), store, seed, watch, budget)
         pooled = _prepare(session, dataset, precision)
         images = _audit_and_divide(session, dataset, pooled)
         probe = _fit_probe(session, images, pooled, balance)
         averaging = choose_averaging(session, images, pooled, probe, tuning)
+        # Before fine-tuning, which takes what time is left.
+        in_views = _in_views(session, images, pooled, probe, averaging)
         tuned = tune(session, images, pooled, probe, tuning, averaging)
         more = tuple(tuned.result.start_logits[1:]) if isinstance(tuned, FinetunedClassifier) else ()
         plain = ProbeClassifier(session, images, pooled, probe, more)
-        is_plain = averaging.views == (PLAIN,)
-        linear = plain if is_plain else probe_in_views(session, images, pooled, probe, averaging.views)
+        linear = in_views or plain
         outcome = _decide(session, linear, tuned)
         gain = measure_gain(outcome, plain.candidate, averaging, seed)
         note_views(session, outcome, averaging, gain)
@@ -220,6 +222,15 @@ def _fit_probe(session: Session, images: Images, pooled: FeatureSet, balance: As
     how = f"smallest log loss in {probe.folds}-fold cross-validation" if probe.folds else "too few images to choose"
     session.choose("probe strength", f"{probe.strength:g}", how)
     return probe
+
+
+def _in_views(
+    session: Session, images: Images, pooled: FeatureSet, probe: Probe, averaging: Averaging
+) -> ProbeClassifier | None:
+    """The probe that is averaged over views, if there are any."""
+    if averaging.views == (PLAIN,):
+        return None
+    return probe_in_views(session, images, pooled, probe, averaging.views)
 
 
 def _decide(session: Session, probe: ProbeClassifier, tuned: FinetunedClassifier | Untuned) -> Outcome:

@@ -66,7 +66,8 @@ def tune(
         choice: what the user says about it.
         averaging: the views that logits will be averaged over.
     """
-    if untuned := _why_not(session, images, choice):
+    looks = len(images.part("test").digests) * len(averaging.views)
+    if untuned := _why_not(session, images, choice, looks):
         return untuned
     with session.watch.stage("prepare", "Loading the base into Keras", total=None, unit="steps"):
         epochs = choose_epochs(session, images, choice)
@@ -87,7 +88,7 @@ def tune(
         balance=probe.balancing.kind,
         test_views=averaging.among(views),
     )
-    trials = _Trials(session, images, pooled, probe)
+    trials = _Trials(session, images, pooled, probe, looks)
     deeper = replace(recipe, learning_rate=rate * (RATE_FROM_DEEPER if choice.learning_rate is None else 1))
     stages = () if choice.stage else _below(stage, session.features.base.stages)
     trials.run(recipe, [replace(deeper, cut=stage) for stage in stages])
@@ -99,7 +100,7 @@ def _below(stage: str, stages: Sequence[str]) -> tuple[str, ...]:
     return tuple(reversed(stages[: stages.index(stage)]))
 
 
-def _why_not(session: Session, images: Images, choice: TuningChoice) -> Untuned | None:
+def _why_not(session: Session, images: Images, choice: TuningChoice, looks: int) -> Untuned | None:
     if not choice.wanted:
         return Untuned("fine-tuning was switched off")
     a_class = len(images.part("train").digests) / len(images.classes)
@@ -109,16 +110,25 @@ def _why_not(session: Session, images: Images, choice: TuningChoice) -> Untuned 
         )
     if len(session.features.base.stages) < 2:
         return Untuned("the base has no cut below its last layer, so there is no top to fine-tune")
-    if session.seconds_left(len(images.part("test").digests)) < LEAST_SECONDS:
+    if session.seconds_left(looks) < LEAST_SECONDS:
         return Untuned(f"the time given leaves less than {LEAST_SECONDS:.0f} s for fine-tuning, so it isn't tried")
     return None
 
 
 class _Trials:
-    """Ways of fine-tuning that are tried one after the other, each from the pretrained weights and the probe."""
+    """Ways of fine-tuning that are tried one after the other, each from the pretrained weights and the probe.
 
-    def __init__(self, session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> None:
+    Args:
+        session: the training run.
+        images: audited and divided.
+        pooled: what the probe was fitted on.
+        probe: where fine-tuning starts from.
+        looks: how often the network will run on test images, which takes time as well.
+    """
+
+    def __init__(self, session: Session, images: Images, pooled: FeatureSet, probe: Probe, looks: int) -> None:
         self._session, self._images, self._pooled, self._probe = session, images, pooled, probe
+        self._looks = looks
         self._base = session.features.model
         self._pretrained = self._base.get_weights() if self._left() < math.inf else []
         self._trainable = [(layer, layer.trainable) for layer in self._base.layers]
@@ -152,7 +162,7 @@ class _Trials:
         return FinetunedClassifier(best.recipe, result, self._images, self._session.features.base.spec, self._done)
 
     def _left(self) -> float:
-        return self._session.seconds_left(len(self._images.part("test").digests))
+        return self._session.seconds_left(self._looks)
 
     def _best(self) -> Trial:
         return min(self._done, key=lambda trial: trial.loss)
