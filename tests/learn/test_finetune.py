@@ -271,7 +271,7 @@ def skewed(problem: Any) -> Any:
 def batches_of(problem: Any, balance: str) -> list[tuple[np.ndarray, ...]]:
     recipe = Recipe(problem.cut, VIEWS, epochs=1, balance=balance)
     sizes = module.batch_sizes(len(problem.train.digests), 16)
-    found = module._batches(recipe, problem.features, problem.train, suffix(BASE.build(), problem.cut), sizes, 2)
+    found = module._batches(recipe, problem.features, problem.train, suffix(BASE.build(), problem.cut), sizes, 2, 0)
     return [found[number] for number in range(len(sizes))]
 
 
