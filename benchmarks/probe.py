@@ -10,8 +10,8 @@ deviation too; this one fitted again to the training and validation images toget
 four flips, as it is and fitted to flips, which is what `--test-views 4` does.
 
 Expect accuracy to rise by about one point with the second map, and by a quarter each with its deviation and with the
-validation images, and log loss to fall from 0.36 to 0.32; averaging to bring nothing by itself, and a point and a
-log loss near 0.30 to a probe that is fitted to flips.
+validation images, and log loss to fall from 0.36 to 0.32; averaging to bring half a point
+and hardly a smaller log loss by itself, and one and a half points and a log loss of 0.30 to a probe that is fitted to flips.
 """
 
 from __future__ import annotations
