@@ -11,7 +11,8 @@ four flips, as it is and fitted to flips, which is what `--test-views 4` does.
 
 Expect accuracy to rise by about one point with the second map, and by a quarter each with its deviation and with the
 validation images, and log loss to fall from 0.36 to 0.32; averaging to bring half a point
-and hardly a smaller log loss by itself, and one and a half points and a log loss of 0.30 to a probe that is fitted to flips.
+and hardly a smaller log loss by itself, and to a probe that is fitted to flips one and a half points and a log loss of
+0.30.
 """
 
 from __future__ import annotations
