@@ -158,6 +158,19 @@ def test_beyond_its_budget_a_store_makes_room_by_itself(cache_dir: Path) -> None
     assert (cache_dir / FILE_NAME).stat().st_size < budget + 100_000
 
 
+def test_values_that_fill_a_page_badly_are_not_removed_beyond_need(cache_dir: Path) -> None:
+    """A value of 10 kB takes a page of 16 kB, so that counting lengths alone would remove nearly twice too many."""
+    budget = 2_000_000
+    with Store(cache_dir, budget_bytes=10**9) as store:
+        for number in range(300):
+            store.put(key(number), value(number, size=2500))
+        store.flush()
+        store.prune(budget)
+        left = kept(store, range(300))
+    assert 0.9 * budget < len(left) * 16_384 < budget
+    assert left[-1] == 299
+
+
 def test_pruning_to_nothing_empties_the_store_and_frees_the_disk(cache_dir: Path) -> None:
     with Store(cache_dir, budget_bytes=10**9) as store:
         for number in range(50):

@@ -163,21 +163,32 @@ class Store:
         Returns:
             How many values went.
         """
+        removed = 0
         with self._lock:
             # Read and removed in one transaction: a read that another process's write follows can't go on to write.
             with self._transaction():
-                excess = self._used_bytes() - budget_bytes
-                victims: list[tuple[int]] = []
-                rows = self._connection.execute("SELECT rowid, length(data) FROM features ORDER BY used_day, rowid")
-                while excess > 0 and (row := rows.fetchone()) is not None:
-                    victims.append((row[0],))
-                    excess -= row[1]
-                rows.close()
-                self._connection.executemany("DELETE FROM features WHERE rowid = ?", victims)
+                while (excess := self._used_bytes() - budget_bytes) > 0 and (victims := self._oldest(excess / 2)):
+                    self._connection.executemany("DELETE FROM features WHERE rowid = ?", victims)
+                    removed += len(victims)
             with self._translated():
                 # As a script: `execute` takes one step of a statement without columns, which gives back a single page.
                 self._connection.executescript("PRAGMA incremental_vacuum")
-        return len(victims)
+        return removed
+
+    def _oldest(self, byte_size: float) -> list[tuple[int]]:
+        """The rows that were used longest ago and hold so many bytes, or one, if that alone holds more.
+
+        On its pages a row takes up to twice its length, so removing half of an excess at a time never removes too much.
+        """
+        rows = self._connection.execute("SELECT rowid, length(data) FROM features ORDER BY used_day, rowid")
+        found: list[tuple[int]] = []
+        for row, length in rows:
+            if found and length > byte_size:
+                break
+            found.append((row,))
+            byte_size -= length
+        rows.close()
+        return found
 
     def info(self) -> StoreInfo:
         """What it holds now."""
