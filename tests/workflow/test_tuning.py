@@ -230,9 +230,18 @@ def test_too_little_time_leaves_the_probe(hard_photos: Path, warm_cache: Path, t
 def test_what_more_time_would_have_tried_is_said(
     hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning_plan, "TRACING_SECONDS", 1e6)
+    monkeypatch.setattr(tuning.Pace, "seconds", lambda pace, recipe: 1e6 + recipe.epochs)
     run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=1, time="2m")
     (trial,) = run.metrics["finetune"]["trials"]
     assert trial["epochs"] == 1
     assert "as asked; 1 way of fine-tuning tried; fine-tuning above stage" in choice(run, "time")
     assert choice(run, "time").endswith("minutes more, would have been tried next")
+
+
+def test_features_that_would_take_longer_than_the_time_are_not_begun(
+    hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning_plan, "NEW_CUT_SECONDS", 1e6)
+    run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=1, time="2m")
+    assert (run.manifest.chosen, run.metrics["finetune"]) == ("probe", None)
+    assert choice(run, "classifier").startswith("the time given is too short for the features")

@@ -32,7 +32,7 @@ TIMED_ROUNDS = 10
 
 
 @dataclass(frozen=True)
-class Pace:
+class Latency:
     """Milliseconds an image, one after the other, by the network for one view and by the one that averages."""
 
     one_view: float
@@ -77,7 +77,7 @@ def probe_in_views(
 ) -> ProbeClassifier:
     """The probe that answers with the mean over views, fitted to all of them.
 
-    It must be fitted to what it will be averaged over: one that has seen plain views only gains nothing.
+    It must be fitted to what it will be averaged over: one that has seen plain views only gains less.
     """
     paths = [path for part in PARTS for path in images.paths(part)]
     session.extract("features", "Features of test views", paths, pooled, views)
@@ -142,7 +142,7 @@ def _of_preset(count: int, asked_for: int, augmentation: Augmentation) -> str:
     return asked if augmentation.reason == AS_ASKED else f"{asked}; {augmentation.reason}"
 
 
-def write_network(chosen: Classifier, network: Path, sample: np.ndarray) -> Pace | None:
+def write_network(chosen: Classifier, network: Path, sample: np.ndarray) -> Latency | None:
     """Write the network from images to logits that are averaged over the classifier's views.
 
     Args:
@@ -163,13 +163,13 @@ def write_network(chosen: Classifier, network: Path, sample: np.ndarray) -> Pace
         return _time([one_view, network], sample[:1])
 
 
-def _time(networks: Sequence[Path], image: np.ndarray) -> Pace:
+def _time(networks: Sequence[Path], image: np.ndarray) -> Latency:
     engines = [OpenVINOEngine[int](network, hint="latency") for network in networks]
     for engine in engines:
         engine.run(image)  # the first run sets up memory
     # In turn, so that what else the machine does disturbs both alike.
     rounds = [[_milliseconds(engine, image) for engine in engines] for _ in range(TIMED_ROUNDS)]
-    return Pace(*np.min(rounds, axis=0).tolist())
+    return Latency(*np.min(rounds, axis=0).tolist())
 
 
 def _milliseconds(engine: OpenVINOEngine[int], image: np.ndarray) -> float:
@@ -178,7 +178,7 @@ def _milliseconds(engine: OpenVINOEngine[int], image: np.ndarray) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-def view_metrics(outcome: Outcome, gain: Gain | None, pace: Pace | None) -> dict[str, Any] | None:
+def view_metrics(outcome: Outcome, gain: Gain | None, latency: Latency | None) -> dict[str, Any] | None:
     """The section "views" of metrics.json; None where nothing was measured about them."""
     if gain is None:
         return None
@@ -191,5 +191,5 @@ def view_metrics(outcome: Outcome, gain: Gain | None, pace: Pace | None) -> dict
             "averaged": gain.averaged.scores(),
             "p_value": gain.p_value,
         },
-        "milliseconds": pace and {name: round(value, 3) for name, value in asdict(pace).items()},
+        "milliseconds": latency and {name: round(value, 3) for name, value in asdict(latency).items()},
     }

@@ -100,8 +100,7 @@ class ProbeClassifier(Classifier):
         return logits
 
     def _logits(self, part: Labelled) -> np.ndarray:
-        in_views = [self._probe.logits(_load(self._pooled, part, view)) for view in self.views]
-        return np.asarray(np.mean(in_views, axis=0))
+        return logits_over_views(self._probe, self._pooled, self.views, part)
 
 
 def refit_in_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], *parts: Labelled) -> Probe:
@@ -111,8 +110,10 @@ def refit_in_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], *par
     return refit_probe(probe, pooled.load(wanted), np.tile(labels, len(views)))
 
 
-def _load(pooled: FeatureSet, part: Labelled, view: View) -> np.ndarray:
-    return pooled.load([(digest, view) for digest in part.digests])
+def logits_over_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], part: Labelled) -> np.ndarray:
+    """The mean over views of a probe's logits, shape (images, classes)."""
+    in_views = [probe.logits(pooled.load([(digest, view) for digest in part.digests])) for view in views]
+    return np.asarray(np.mean(in_views, axis=0))
 
 
 @dataclass(frozen=True)

@@ -126,16 +126,7 @@ def train(
     """
     watch = Stopwatch(display)
     draft = RunDraft(Path(out))
-    if Path(out).resolve().is_relative_to(Path(data).resolve()):
-        raise UsageError(
-            f"{out} lies inside {data}, where it would pass for a class", "name a folder elsewhere with --out"
-        )
-    if precision not in PRECISIONS:
-        raise UnknownNameError("precision", precision, PRECISIONS)
-    if not 0 <= seed <= LARGEST_SEED:
-        raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
-    if balance not in ASKED:
-        raise UnknownNameError("balance", balance, ASKED)
+    _check(Path(data), Path(out), precision, seed, balance)
     how = (finetune, finetune_from, epochs, learning_rate, views, augment)
     tuning = TuningChoice(*how, test_views, parse_time(time))
     tuning.check()
@@ -149,15 +140,14 @@ def train(
         session = Session(BaseFeatures(chosen_base, store), store, seed, watch, budget)
         pooled = _prepare(session, dataset, precision)
         images = _audit_and_divide(session, dataset, pooled)
-        probe = _fit_probe(session, images, pooled, balance)
+        probe = _fit_probe(session, images, pooled, cast(Asked, balance))
         averaging = choose_averaging(session, images, pooled, probe, tuning)
         # Before fine-tuning, which takes what time is left.
         in_views = _in_views(session, images, pooled, probe, averaging)
         tuned = tune(session, images, pooled, probe, tuning, averaging)
         more = tuple(tuned.result.start_logits[1:]) if isinstance(tuned, FinetunedClassifier) else ()
         plain = ProbeClassifier(session, images, pooled, probe, more)
-        linear = in_views or plain
-        outcome = _decide(session, linear, tuned)
+        outcome = _decide(session, in_views or plain, tuned)
         gain = measure_gain(outcome, plain.candidate, averaging, seed)
         note_views(session, outcome, averaging, gain)
         if outcome.chosen is outcome.probe:
@@ -169,6 +159,20 @@ def train(
             run = _finish(session, draft, images, probe, outcome, gain, command)
         session.checkpoints.remove_used()  # not before the run is there
         return run
+
+
+def _check(data: Path, out: Path, precision: str, seed: int, balance: str) -> None:
+    """Refuses what no training run can do, before anything is read."""
+    if out.resolve().is_relative_to(data.resolve()):
+        raise UsageError(
+            f"{out} lies inside {data}, where it would pass for a class", "name a folder elsewhere with --out"
+        )
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
+    if balance not in ASKED:
+        raise UnknownNameError("balance", balance, ASKED)
 
 
 def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
@@ -267,7 +271,7 @@ def _finish(
     labels = images.part("test").labels
     with session.watch.stage("evaluate", "Evaluating", total=len(labels)) as advance, draft.writing():
         sample = _first_test_inputs(images, session.features.base.spec)
-        pace = write_network(chosen, network, sample)
+        latency = write_network(chosen, network, sample)
         logits = chosen.test_logits(network, images, advance)
         temperature = chosen.candidate.temperature
         probabilities = softmax(logits, temperature)
@@ -275,7 +279,7 @@ def _finish(
         test = test_metrics(probabilities, labels, images.classes, session.seed)
     draft.write_weights(WEIGHTS, chosen.arrays())
     write_tables(draft, images, probabilities)
-    draft.write_json(METRICS, run_metrics(session, probe, outcome, test, view_metrics(outcome, gain, pace)))
+    draft.write_json(METRICS, run_metrics(session, probe, outcome, test, view_metrics(outcome, gain, latency)))
     manifest = make_manifest(session, images, outcome, command)
     with session.watch.stage("report", "Writing the report", total=None, unit="files"), draft.writing():
         write_card(draft.folder, manifest)

@@ -89,6 +89,8 @@ def tune(
         test_views=averaging.among(views),
     )
     trials = _Trials(session, images, pooled, probe, looks)
+    if not trials.has_time_for(recipe):
+        return Untuned("the time given is too short for the features that fine-tuning needs, so it isn't tried")
     deeper = replace(recipe, learning_rate=rate * (RATE_FROM_DEEPER if choice.learning_rate is None else 1))
     stages = () if choice.stage else _below(stage, session.features.base.stages)
     trials.run(recipe, [replace(deeper, cut=stage) for stage in stages])
@@ -135,6 +137,10 @@ class _Trials:
         self._pace = Pace(Effort(self._base, images))
         self._done: list[Trial] = []
         self._omitted: Recipe | None = None
+
+    def has_time_for(self, recipe: Recipe) -> bool:
+        """Whether what comes before its first epoch, which no deadline ends, fits into the time that is left."""
+        return self._pace.fixed(recipe) <= self._left()
 
     def run(self, first: Recipe, deeper: Sequence[Recipe]) -> None:
         """Try a recipe and, while they fit into the time, others from deeper stages, and the best from other seeds.

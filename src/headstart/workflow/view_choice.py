@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from headstart.evaluation.calibration import softmax
 from headstart.evaluation.metrics import accuracy, log_loss
 from headstart.features.extract import FeatureSet
@@ -15,13 +13,14 @@ from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augme
 from headstart.learn.finetune import Labelled
 from headstart.learn.imbalance import measuring_weights
 from headstart.learn.probe import Probe
-from headstart.workflow.classifiers import refit_in_views
+from headstart.workflow.classifiers import logits_over_views, refit_in_views
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
 from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
+from headstart.workflow.tuning_plan import looked_at_in_views
 
-# Flips that there are: as they are, mirrored, upside down, and both.
-FLIPS = 4
+FLIPS = exact_views("flips", is_square=True)
+
 # Images that presets are tried on.
 MOST_LEARNED_FROM = 5000
 SHARE_OF_TIME = 0.25
@@ -101,16 +100,15 @@ def _by_learning(
         views = exact_views(preset, is_square=spec.height == spec.width)
         session.extract("features", "Trying views", paths, pooled, views)
         fitted = refit_in_views(probe, pooled, views, some)
-        in_views = [fitted.logits(pooled.load([(digest, view) for digest in validation.digests])) for view in views]
-        return log_loss(softmax(np.mean(in_views, axis=0)), validation.labels, weights)
+        return log_loss(softmax(logits_over_views(fitted, pooled, views, validation)), validation.labels, weights)
 
     # Turns by a quarter come last, so that they matter only where more views are wanted than there are flips.
-    wider: tuple[Preset, ...] = ("orientation-free",) if max(choice.test_views, choice.views or 0) > FLIPS else ()
+    wider: tuple[Preset, ...] = ("orientation-free",) if max(choice.test_views, choice.views or 0) > len(FLIPS) else ()
     return choose_by_learning(("crops", "natural", "flips", *wider), loss_of)
 
 
 def _has_time_to_learn(session: Session, images: Images) -> bool:
     """Whether looking at all images in all flips would take a small part of the time that is left."""
-    looked_at = FLIPS * (len(images.part("train").digests) + len(images.part("validation").digests))
+    looked_at = len(FLIPS) * looked_at_in_views(images)
     left = session.seconds_left(len(images.part("test").digests))
     return looked_at * session.seconds_an_image() < SHARE_OF_TIME * left
