@@ -11,6 +11,7 @@ import pytest
 from headstart.images.spec import ImageSpec
 from headstart.learn.augmentation import Augmentation
 from headstart.learn.finetune import Labelled
+from headstart.learn.soup import Soup, Weights
 from headstart.run import Run
 from headstart.workflow import train, tuning, tuning_plan
 
@@ -219,6 +220,23 @@ def test_the_network_of_several_ways_and_its_keras_model_agree(timed: Run, hard_
     inputs = np.stack([spec.render(path.read_bytes())[0] for path in sorted(hard_photos.rglob("*.png"))[::50]])
     logits = np.asarray(Run.load(timed.folder).to_keras().predict_on_batch(inputs))
     np.testing.assert_allclose(logits, timed.predict_arrays(inputs), atol=2e-3)
+
+
+def test_the_network_has_the_weights_of_the_soup(
+    hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed: list[np.ndarray] = []
+
+    def half_of_each(candidates: list[Weights], losses: list[float], loss_of: Callable[[Weights], float]) -> Soup:
+        mixed.extend((first + second) / 2 for first, second in zip(*candidates, strict=True))
+        return Soup(mixed, (0, 1), loss_of(mixed))
+
+    monkeypatch.setattr(tuning, "MOST_TRIALS", 2)
+    monkeypatch.setattr(tuning, "greedy_soup", half_of_each)
+    run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=3, time="1h")
+    assert run.manifest.chosen == "finetune"
+    for written, wanted in zip(run.to_keras().get_weights(), mixed, strict=True):
+        np.testing.assert_array_equal(written, wanted)
 
 
 def test_too_little_time_leaves_the_probe(hard_photos: Path, warm_cache: Path, tmp_path: Path) -> None:
