@@ -154,6 +154,33 @@ def test_where_logits_are_averaged_they_are_judged_by(trained: Trained, problem:
     assert result.history[0].validation_loss != trained.result.history[0].validation_loss
 
 
+def test_few_views_judge_an_epoch_and_all_of_them_the_best_and_the_last(
+    problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_JUDGED", 1)
+    monkeypatch.setattr(module, "INTERPOLATIONS", (1.0,))
+    result = tune(problem, epochs=6, learning_rate=0.01, test_views=VIEWS).result
+    labels = problem.validation.labels
+    judged = [entry.validation_loss for entry in result.history]
+    assert judged[0] == pytest.approx(log_loss(softmax(result.start_logits[0]), labels), rel=1e-6)
+    assert result.best_epoch in (judged.index(min(judged)), 6)
+    assert judged[result.best_epoch] == pytest.approx(log_loss(softmax(result.validation_logits[0]), labels), rel=1e-5)
+
+
+@pytest.mark.parametrize("last_is_better", [True, False])
+def test_the_last_epoch_wins_over_the_best_where_all_views_together_say_so(
+    problem: Any, monkeypatch: pytest.MonkeyPatch, last_is_better: bool
+) -> None:
+    losses = iter([1.0, 0.5] if last_is_better else [0.5, 1.0])
+    monkeypatch.setattr(module, "MOST_JUDGED", 1)
+    monkeypatch.setattr(module, "INTERPOLATIONS", (1.0,))
+    monkeypatch.setattr(module._Judge, "whole_loss", lambda judge, in_views: next(losses))
+    result = tune(problem, epochs=2, learning_rate=1.0, test_views=VIEWS).result  # the probe is the best by far
+    assert result.best_epoch == (2 if last_is_better else 0)
+    moved = np.abs(result.validation_logits - result.start_logits).max()
+    assert (moved > 0.1) == last_is_better
+
+
 def test_the_probe_is_asked_of_every_view_as_well(trained: Trained, problem: Any) -> None:
     top = suffix(BASE.build(), problem.cut)
     for view, logits in zip(VIEWS, trained.result.start_logits, strict=True):

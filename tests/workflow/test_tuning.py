@@ -179,8 +179,9 @@ def test_no_more_views_are_taken_than_the_store_has_room_for(monkeypatch: pytest
 
 @pytest.fixture(scope="module")
 def timed(hard_photos: Path, warm_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run with time enough for three ways of fine-tuning."""
+    """A run with time enough for three ways of fine-tuning, and whose default way isn't from the deepest stage."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning_plan, "MOST_MULTIPLICATIONS", 0)
         patch.setattr(tuning, "MOST_TRIALS", 3)
         out = tmp_path_factory.mktemp("timed") / "run"
         return train(hard_photos, out, base="untrained", cache=warm_cache, epochs=3, time="1h")
@@ -190,21 +191,35 @@ def value(run: Run, what: str) -> str:
     return next(choice.value for choice in run.manifest.choices if choice.what == what)
 
 
-def test_with_a_time_deeper_stages_are_tried_and_then_other_seeds(timed: Run) -> None:
-    stages = ("stage1", "stage0")
-    trials = timed.metrics["finetune"]["trials"]
-    first = stages.index(value(timed, "fine-tuning from").removeprefix("above "))
-    assert [trial["cut"] for trial in trials[: len(stages) - first]] == list(stages[first:])
-    assert [trial["seed"] for trial in trials].count(0) == len(stages) - first
-    assert len({(trial["cut"], trial["seed"]) for trial in trials}) == len(trials) == 3
+def test_with_a_time_the_deepest_stage_comes_first_then_the_default_one_and_then_other_seeds(timed: Run) -> None:
+    first, second, third = timed.metrics["finetune"]["trials"]
+    assert (first["cut"], second["cut"]) == ("stage0", "stage1")
+    assert third["cut"] in ("stage0", "stage1")
+    assert [trial["seed"] for trial in (first, second, third)] == [0, 0, 1]
+    assert first["learning_rate"] == 2 * second["learning_rate"]
+    assert value(timed, "fine-tuning from") == "above stage0"
+    assert choice(timed, "fine-tuning from").startswith("the deepest stage that the base has: 3 epochs above it fit")
     assert value(timed, "time") == "3600 s"
     assert choice(timed, "time") == "as asked; 3 ways of fine-tuning tried, which is all"
     assert "--time 3600s" in timed.manifest.command
 
 
+def test_the_deepest_stage_is_chosen_by_steps_timed_on_this_machine(
+    hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {"stage0": 1e6, "stage1": 0.01}
+    monkeypatch.setattr(tuning_plan, "MOST_MULTIPLICATIONS", 0)
+    monkeypatch.setattr(tuning, "MOST_TRIALS", 1)
+    monkeypatch.setattr(tuning, "seconds_a_step", lambda base, probe, stage, detail, batch: seconds[stage])
+    run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=3, time="1h")
+    assert [trial["cut"] for trial in run.metrics["finetune"]["trials"]] == ["stage1"]
+    assert choice(run, "fine-tuning from").startswith("the deepest stage above which 3 epochs fit into the time")
+
+
 def test_every_way_starts_from_the_probe(timed: Run, tuned: Run) -> None:
-    """The first trial is what is tried without a time; had the second gone on from there, it would start elsewhere."""
-    assert timed.metrics["finetune"]["history"][0] == tuned.metrics["finetune"]["history"][0]
+    """Had a second way gone on from where the first ended, its history would start elsewhere."""
+    found, expected = (run.metrics["finetune"]["history"][0]["validation_loss"] for run in (timed, tuned))
+    assert found == pytest.approx(expected, rel=0.01)
 
 
 def test_the_answer_is_no_worse_than_the_best_way(timed: Run) -> None:

@@ -12,19 +12,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headstart.evaluation.calibration import softmax
-from headstart.evaluation.metrics import accuracy, log_loss
+from headstart.evaluation.metrics import log_loss
 from headstart.features.arrays import ArrayFeatures, digest_of
 from headstart.features.boundary import suffix
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, View
-from headstart.learn.checkpoint import Arrays, Checkpoint, Checkpoints, Saved
+from headstart.learn.checkpoint import Checkpoints
+from headstart.learn.course import Course, Epoch
 from headstart.learn.freeze import freeze_batch_norm, freeze_below
 from headstart.learn.heads import attach_training_head, fold_training_head
 from headstart.learn.imbalance import Balance, adjustment, balanced_draw, fitting_weights, measuring_weights
@@ -40,6 +41,12 @@ WARM_UP_SHARE = 0.1
 PREDICT_BATCH = 64
 # Shares of the way from the probe to the best epoch; ties go to the nearer one.
 INTERPOLATIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Each epoch is judged by so many test views at most: by eight, judging takes longer than training does. The best epoch
+# and the last, which the falling rate makes a good one, are then judged by all of them.
+MOST_JUDGED = 2
+# What comes after the last step takes about so many looks at the validation part in all views: at two ends of the way,
+# at what is chosen, and with fewer views at what lies between.
+LOOKS_AT_LAST = 4
 
 
 @dataclass(frozen=True)
@@ -74,10 +81,18 @@ class Recipe:
     balance: Balance = "none"
     test_views: tuple[View, ...] = (PLAIN,)
 
+    @property
+    def judged(self) -> tuple[View, ...]:
+        """The test views that each epoch is judged by."""
+        return self.test_views[:MOST_JUDGED]
+
     def averaged(self, logits: np.ndarray) -> np.ndarray:
         """The mean over the test views of logits in all views, shape (views, images, classes)."""
-        places = [self.views.index(view) for view in self.test_views]
-        return np.asarray(logits[places].mean(axis=0))
+        return self.mean_over(self.test_views, logits)
+
+    def mean_over(self, views: Sequence[View], logits: np.ndarray) -> np.ndarray:
+        """The mean over some views of logits in all views, shape (views, images, classes)."""
+        return np.asarray(logits[[self.views.index(view) for view in views]].mean(axis=0))
 
 
 @dataclass(frozen=True)
@@ -86,19 +101,6 @@ class Labelled:
 
     digests: Sequence[str]
     labels: np.ndarray
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A line of the training curve; the training loss of epoch 0, before any step, is None.
-
-    Where classes are balanced, each counts alike in what is said of validation.
-    """
-
-    epoch: int
-    loss: float | None
-    validation_loss: float
-    validation_accuracy: float
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ class FineTuned:
             images, classes).
         validation_logits: likewise, of the model.
         history: one entry an epoch, the probe's first.
-        best_epoch: the one with the smallest validation loss.
+        best_epoch: the one with the smallest validation loss over all test views, of that which the history shows to
+            be best and, if it shows only a part of the views, the last.
         interpolation: how far the model has gone from the probe to that epoch, 0 to 1.
     """
 
@@ -160,46 +163,93 @@ def finetune(
     _compile(model, recipe, recipe.epochs * len(sizes), train, classes=probe.bias.size)
     identity = _identity(recipe, features, probe, train, validation, start)
     checkpoint = checkpoints.of(*identity) if checkpoints else None
-    weights = measuring_weights(validation.labels, recipe.balance)
+    judge = _Judge(top, recipe, features, validation)
     shape = (len(recipe.views), len(validation.digests), probe.bias.size)
-    course = _Course(model, top, validation, weights, shape, checkpoint)
-
-    def judged() -> np.ndarray:
-        return np.asarray(_predict(top, features, validation, recipe.test_views).mean(axis=0))
-
+    course = Course(model, top, validation.labels, judge.weights, shape, checkpoint)
+    resumed = course.resume()
     began = time.monotonic()
-    if not course.resume():
-        start_logits = _predict(top, features, validation, recipe.views)
-        course.start(start_logits, recipe.averaged(start_logits))
+    in_views = judge.in_views() if not resumed or deadline < math.inf else course.start_logits
     looking = time.monotonic() - began
+    if not resumed:
+        course.start(in_views, judge.judged)
     if course.done:
         advance(course.done * len(train.digests))
     if course.done < recipe.epochs:
         batches = _batches(recipe, features, train, top, sizes, probe.bias.size, first_epoch=course.done)
-        # What comes after training asks for as many views again, and for those that count at each share of the way.
-        last_step = deadline - looking * (1 + len(INTERPOLATIONS) * len(recipe.test_views) / len(recipe.views))
-        watch = _watch(lambda epoch, loss: course.see(judged(), epoch, loss), advance, sizes, last_step)
+        last_step = deadline - LOOKS_AT_LAST * looking
+        watch = _watch(lambda epoch, loss: course.see(judge.mean(), epoch, loss), advance, sizes, last_step)
         settings = {"x": batches, "epochs": recipe.epochs, "initial_epoch": course.done, "shuffle": False}
         fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
-    share = _interpolate(top, start, course.best, lambda: log_loss(softmax(judged()), validation.labels, weights))
-    logits = _predict(top, features, validation, recipe.views)
+    best_epoch, end = _best_end(judge, course)
+    share, logits = _interpolate(judge, (start, course.start_logits), end)
     folded = fold_training_head(model, base, probe, recipe.detail)
-    return FineTuned(folded, course.start_logits, logits, tuple(course.history), course.best_epoch, share)
+    return FineTuned(folded, course.start_logits, logits, tuple(course.history), best_epoch, share)
 
 
-def _interpolate(top: keras.Model, start: list[np.ndarray], end: list[np.ndarray], loss: Callable[[], float]) -> float:
+class _Judge:
+    """What is made of the validation part by the weights that a suffix has at the moment."""
+
+    def __init__(self, top: keras.Model, recipe: Recipe, features: FeatureSet, validation: Labelled) -> None:
+        self.top = top
+        self.weights = measuring_weights(validation.labels, recipe.balance)
+        self._recipe, self._features, self._validation = recipe, features, validation
+
+    def in_views(self) -> np.ndarray:
+        """Logits in each of the recipe's views, shape (views, images, classes)."""
+        return _predict(self.top, self._features, self._validation, self._recipe.views)
+
+    def mean(self) -> np.ndarray:
+        """Logits averaged over the views that each epoch is judged by."""
+        return np.asarray(_predict(self.top, self._features, self._validation, self._recipe.judged).mean(axis=0))
+
+    def judged(self, in_views: np.ndarray) -> np.ndarray:
+        """The same, of logits in each view."""
+        return self._recipe.mean_over(self._recipe.judged, in_views)
+
+    def loss(self, logits: np.ndarray) -> float:
+        """Of logits, shape (images, classes)."""
+        return log_loss(softmax(logits), self._validation.labels, self.weights)
+
+    def whole_loss(self, in_views: np.ndarray) -> float:
+        """Of logits in each view, averaged over all test views."""
+        return self.loss(self._recipe.averaged(in_views))
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether epochs are judged by all test views."""
+        return self._recipe.judged == self._recipe.test_views
+
+
+# Weights of a suffix, and the logits in each view that they lead to.
+_Looked = tuple[list[np.ndarray], np.ndarray]
+
+
+def _best_end(judge: _Judge, course: Course) -> tuple[int, _Looked]:
+    """The best epoch's number and weights, which the last epoch may be where only some views judged them."""
+    ends = {course.best_epoch: course.best}
+    if not judge.sees_all:
+        ends[course.done] = judge.top.get_weights()
+    looked: dict[int, _Looked] = {}
+    for epoch, weights in ends.items():
+        judge.top.set_weights(weights)
+        looked[epoch] = weights, judge.in_views()
+    best = min(looked, key=lambda epoch: judge.whole_loss(looked[epoch][1]))
+    return best, looked[best]
+
+
+def _interpolate(judge: _Judge, start: _Looked, end: _Looked) -> tuple[float, np.ndarray]:
     """Leave the model where validation loss is smallest on the way from one set of weights to another.
 
     Returns:
-        The share of the way.
+        The share of the way, and the logits in each view there.
     """
-    losses: dict[float, float] = {}
+    known, losses = {0.0: start[1], 1.0: end[1]}, {}
     for share in INTERPOLATIONS:
-        top.set_weights(_between(start, end, share))
-        losses[share] = loss()
+        judge.top.set_weights(_between(start[0], end[0], share))
+        losses[share] = judge.loss(judge.judged(known[share]) if share in known else judge.mean())
     chosen = min(losses, key=lambda share: losses[share])
-    top.set_weights(_between(start, end, chosen))
-    return chosen
+    judge.top.set_weights(_between(start[0], end[0], chosen))
+    return chosen, known[chosen] if chosen in known else judge.in_views()
 
 
 def _between(start: list[np.ndarray], end: list[np.ndarray], share: float) -> list[np.ndarray]:
@@ -225,83 +275,6 @@ def _compile(model: keras.Model, recipe: Recipe, steps: int, train: Labelled, cl
 def _adjusted(loss: Any, taken_off: np.ndarray) -> Callable[[Any, Any], Any]:
     """The logit-adjusted loss (Menon et al. 2021): what the model takes off its logits is put on again to learn."""
     return lambda targets, logits: loss.call(targets, logits + taken_off)
-
-
-class _Course:
-    """Remembers each epoch and the weights that did best on the validation part, and keeps it all in a checkpoint."""
-
-    def __init__(
-        self,
-        model: keras.Model,
-        top: keras.Model,
-        validation: Labelled,
-        weights: np.ndarray | None,
-        logits_shape: tuple[int, ...],
-        checkpoint: Checkpoint | None,
-    ) -> None:
-        self._top = top
-        self._optimizer = model.optimizer
-        self._optimizer.build(model.trainable_variables)  # so that there is something to restore
-        self._labels = validation.labels
-        self._weights = weights
-        self._checkpoint = checkpoint
-        self.start_logits = np.zeros(logits_shape, np.float32)
-        self.best: list[np.ndarray] = []
-        self.history: list[Epoch] = []
-        self.best_epoch = -1
-
-    @property
-    def done(self) -> int:
-        """Epochs that are finished."""
-        return self.history[-1].epoch
-
-    def start(self, in_views: np.ndarray, logits: np.ndarray) -> None:
-        """Epoch 0, from the logits of the validation part in each view, and those that count."""
-        self.start_logits = in_views
-        self._judge(logits, 0, None)
-
-    def see(self, logits: np.ndarray, epoch: int, loss: float) -> None:
-        """An epoch that has just been finished, from the logits that count."""
-        self._judge(logits, epoch, loss)
-        if self._checkpoint:
-            state = {"history": [asdict(found) for found in self.history], "best_epoch": self.best_epoch}
-            self._checkpoint.save(Saved(state, self._arrays(self.best)))
-
-    def resume(self) -> bool:
-        """Put everything where the checkpoint has it; False where there is none."""
-        if self._checkpoint is None:
-            return False
-        saved = self._checkpoint.load(self._arrays(self._top.get_weights()))
-        if saved is None:
-            return False
-        self.history = [Epoch(**row) for row in saved.state["history"]]
-        self.best_epoch = saved.state["best_epoch"]
-        self.start_logits = saved.arrays["start_logits"]
-        self.best = [saved.arrays[f"best/{number}"] for number in range(len(self._top.get_weights()))]
-        for number, variable in enumerate(self._variables()):
-            variable.assign(saved.arrays[f"variable/{number}"])
-        self._checkpoint.say(f"Fine-tuning goes on after epoch {self.done}, where it was stopped.")
-        return True
-
-    def _judge(self, logits: np.ndarray, epoch: int, loss: float | None) -> None:
-        probabilities = softmax(logits)
-        judged = probabilities, self._labels, self._weights
-        found = Epoch(epoch, loss, log_loss(*judged), accuracy(*judged))
-        if not self.history or found.validation_loss < self.history[self.best_epoch].validation_loss:
-            self.best_epoch, self.best = epoch, self._top.get_weights()
-        self.history.append(found)
-
-    def _arrays(self, best: list[np.ndarray]) -> Arrays:
-        import keras
-
-        variables = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
-        groups = {"variable": variables, "best": best}
-        named = {f"{group}/{number}": array for group, some in groups.items() for number, array in enumerate(some)}
-        return named | {"start_logits": self.start_logits}
-
-    def _variables(self) -> list[Any]:
-        """Of the network, the states of its random generators among them, and of the optimizer."""
-        return [*self._top.variables, *self._optimizer.variables]
 
 
 def _identity(
@@ -387,7 +360,3 @@ def _predict_view(top: keras.Model, features: FeatureSet, part: Labelled, view: 
         pairs = [(digest, view) for digest in part.digests[start : start + PREDICT_BATCH]]
         found.append(np.asarray(top.predict_on_batch(features.load(pairs).astype(np.float32))))
     return np.concatenate(found)
-
-
-def _mean_logits(in_view: Callable[[View], np.ndarray], views: Sequence[View]) -> np.ndarray:
-    return np.asarray(np.mean([in_view(view) for view in views], axis=0))

@@ -16,10 +16,11 @@ from headstart.features.boundary import find_cuts
 from headstart.features.extract import FeatureSet
 from headstart.images.views import View, make_views
 from headstart.learn.augmentation import Augmentation
-from headstart.learn.finetune import FineTuned, Recipe, finetune, logits_in_views
+from headstart.learn.finetune import BATCH_SIZE, FineTuned, Recipe, finetune, logits_in_views
 from headstart.learn.imbalance import measuring_weights
 from headstart.learn.probe import Probe
 from headstart.learn.soup import Soup, Weights, greedy_soup
+from headstart.learn.step_time import seconds_a_step
 from headstart.report.wording import counted
 from headstart.workflow.classifiers import FinetunedClassifier, Trial
 from headstart.workflow.images import Images
@@ -35,6 +36,7 @@ from headstart.workflow.tuning_plan import (
     Untuned,
     choose_epochs,
     choose_stage,
+    deepest_fitting,
     looked_at_in_views,
 )
 from headstart.workflow.view_choice import ONE_VIEW, Averaging, find_augmentation
@@ -91,15 +93,18 @@ def tune(
     trials = _Trials(session, images, pooled, probe, looks)
     if not trials.has_time_for(recipe):
         return Untuned("the time given is too short for the features that fine-tuning needs, so it isn't tried")
-    deeper = replace(recipe, learning_rate=rate * (RATE_FROM_DEEPER if choice.learning_rate is None else 1))
-    stages = () if choice.stage else _below(stage, session.features.base.stages)
-    trials.run(recipe, [replace(deeper, cut=stage) for stage in stages])
+    if choice.seconds is None:
+        trials.run(recipe)
+    else:
+        deeper = replace(recipe, learning_rate=rate * (RATE_FROM_DEEPER if choice.learning_rate is None else 1))
+        stages = () if choice.stage else _below(stage, session.features.base.stages)
+        trials.run_for_time(recipe, [replace(deeper, cut=stage) for stage in stages])
     return trials.classifier()
 
 
 def _below(stage: str, stages: Sequence[str]) -> tuple[str, ...]:
-    """The stages below one, the next one first."""
-    return tuple(reversed(stages[: stages.index(stage)]))
+    """The stages below one, the deepest first."""
+    return tuple(stages[: stages.index(stage)])
 
 
 def _why_not(session: Session, images: Images, choice: TuningChoice, looks: int) -> Untuned | None:
@@ -134,7 +139,7 @@ class _Trials:
         self._base = session.features.model
         self._pretrained = self._base.get_weights() if self._left() < math.inf else []
         self._trainable = [(layer, layer.trainable) for layer in self._base.layers]
-        self._pace = Pace(Effort(self._base, images))
+        self._pace = Pace(Effort(self._base, images), session.seconds_an_image(), self._seconds_a_step)
         self._done: list[Trial] = []
         self._omitted: Recipe | None = None
 
@@ -142,22 +147,27 @@ class _Trials:
         """Whether what comes before its first epoch, which no deadline ends, fits into the time that is left."""
         return self._pace.fixed(recipe) <= self._left()
 
-    def run(self, first: Recipe, deeper: Sequence[Recipe]) -> None:
-        """Try a recipe and, while they fit into the time, others from deeper stages, and the best from other seeds.
+    def run(self, recipe: Recipe) -> None:
+        """Try a recipe, whatever time it takes."""
+        self._try(recipe)
+
+    def run_for_time(self, default: Recipe, deeper: Sequence[Recipe]) -> None:
+        """Try the deepest recipe that fits into the time, then the default one, then the best with other seeds.
+
+        The more is trained the better did it do wherever there was time for it, so that this comes first.
 
         Args:
-            first: tried in any case.
-            deeper: ever more is trained by them.
+            default: what would be tried without a time.
+            deeper: more is trained by them, most by the first.
         """
-        left = self._left()
-        self._try(self._pace.fitted(first, left) or replace(first, epochs=min(FEWEST_EPOCHS, first.epochs)))
-        if left == math.inf:
-            return
-        for recipe in deeper:
-            if not self._fits(recipe):
-                break
+        first = self._deepest([*deeper, default]) or replace(default, epochs=min(FEWEST_EPOCHS, default.epochs))
+        if deeper:
+            self._tell_of_depth(first, deeper)
+        self._try(first)
+        if first.cut != default.cut:
+            self._fits(default)
         for number in count(1):
-            if not self._fits(replace(self._best().recipe, epochs=first.epochs, seed=first.seed + number)):
+            if not self._fits(replace(self._best().recipe, epochs=default.epochs, seed=default.seed + number)):
                 break
         self._tell_of_time()
 
@@ -175,12 +185,26 @@ class _Trials:
 
     def _fits(self, recipe: Recipe) -> bool:
         """Try a recipe, with fewer epochs if need be, unless it would take too long."""
-        fitted = self._pace.fitted(recipe, self._left()) if len(self._done) < MOST_TRIALS else None
-        if fitted is None or _room(self._session, self._images, recipe.cut) < len(recipe.views):
+        left = self._left() - self._pace.mixing([trial.recipe for trial in self._done] + [recipe])
+        fitted = self._pace.fitted(recipe, left) if len(self._done) < MOST_TRIALS else None
+        if fitted is None or not self._has_room(recipe):
             self._omitted = self._omitted or recipe
             return False
         self._try(fitted)
         return True
+
+    def _deepest(self, recipes: Sequence[Recipe]) -> Recipe | None:
+        """The first of some recipes, the deepest first, that fits into the time and the store."""
+        left, possible = self._left(), [recipe for recipe in recipes if self._has_room(recipe)]
+        with self._session.watch.stage("prepare", "Timing training steps", total=None, unit="steps"):
+            return deepest_fitting(self._pace, possible, left)
+
+    def _has_room(self, recipe: Recipe) -> bool:
+        return _room(self._session, self._images, recipe.cut) >= len(recipe.views)
+
+    def _seconds_a_step(self, stage: str) -> float:
+        self._restore()
+        return seconds_a_step(self._base, self._probe, stage, self._session.features.base.detail, BATCH_SIZE)
 
     def _try(self, recipe: Recipe) -> None:
         session, images = self._session, self._images
@@ -204,8 +228,8 @@ class _Trials:
         """The base as it was before the trials."""
         if self._done:
             self._base.set_weights(self._pretrained)
-            for layer, trainable in self._trainable:
-                layer.trainable = trainable
+        for layer, trainable in self._trainable:
+            layer.trainable = trainable
 
     def _mixed(self, best: Trial) -> FineTuned:
         """The greedy soup of all trials, from features at the deepest of their cuts."""
@@ -230,6 +254,13 @@ class _Trials:
         labels = self._images.part("validation").labels
         weights = measuring_weights(labels, self._probe.balancing.kind)
         return float(np.mean([log_loss(softmax(logits), labels, weights) for logits in judged]))
+
+    def _tell_of_depth(self, first: Recipe, deeper: Sequence[Recipe]) -> None:
+        epochs = counted(first.epochs, "epoch", "epochs")
+        reason = f"the deepest stage above which {epochs} fit into the time, going by steps timed on this machine"
+        if first.cut == deeper[0].cut:
+            reason = f"the deepest stage that the base has: {epochs} above it fit into the time"
+        self._session.choose("fine-tuning from", f"above {first.cut}", reason)
 
     def _tell_of_soup(self, soup: Soup) -> None:
         best = self._done[soup.members[0]]

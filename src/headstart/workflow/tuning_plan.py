@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headstart.features.boundary import multiplications, prefix, suffix
-from headstart.learn.finetune import BATCH_SIZE, Recipe
+from headstart.learn.finetune import BATCH_SIZE, LOOKS_AT_LAST, Recipe
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
 from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
@@ -28,15 +30,19 @@ BACKWARD_TOO = 3
 MOST_MULTIPLICATIONS = 1.5e12
 # Some twenty minutes and more: nobody asked to wait that long.
 TOO_MANY_MULTIPLICATIONS = 1e14
-# A minute on two cores; measured on small and large networks it is two to six.
+# A minute on two cores, cautiously; measured on small and large networks it is two to six times as many.
 MULTIPLICATIONS_A_MINUTE = 4e12
+FASTEST = 6
 # Seconds for converting the part below a cut that is new, and for tracing a training step.
-NEW_CUT_SECONDS, TRACING_SECONDS = 20.0, 6.0
-# With a stage more to train, this many times the rate did best, tried by hand on two divisions of the solar cells: a
-# log loss of 0.260 on held-out parts at 8e-4, of 0.267 at 4e-4 and 0.278 at 2e-4.
-RATE_FROM_DEEPER = 4.0
+NEW_CUT_SECONDS, TRACING_SECONDS = 10.0, 6.0
+# Running a step without training takes about half of its time, measured above several stages.
+FORWARD_SHARE = 0.5
+# Where there is time, so many steps: on the solar cells more did better.
+STEPS_IN_TIME = 1000
+# With more to train, this many times the rate did best on the solar cells; twice as much again ruined some networks.
+RATE_FROM_DEEPER = 2.0
 # Fewer epochs than this share of those wanted teach less than the time is worth.
-FEWEST_OF_EPOCHS = 0.5
+FEWEST_OF_EPOCHS = 0.6
 MOST_TRIALS = 8
 
 
@@ -52,15 +58,20 @@ def choose_epochs(session: Session, images: Images, choice: TuningChoice) -> int
     if choice.epochs is not None:
         session.choose("epochs", choice.epochs, AS_ASKED)
         return choice.epochs
-    a_step = len(images.part("train").digests) / BATCH_SIZE
-    epochs = min(max(math.ceil(STEPS / a_step), FEWEST_EPOCHS), MOST_EPOCHS)
+    steps = STEPS if choice.seconds is None else STEPS_IN_TIME
+    epochs_a_step = BATCH_SIZE / len(images.part("train").digests)
+    epochs = min(max(math.ceil(steps * epochs_a_step), FEWEST_EPOCHS), MOST_EPOCHS)
     bounds = f"at least {FEWEST_EPOCHS} and at most {MOST_EPOCHS} epochs"
-    session.choose("epochs", epochs, f"about {STEPS} steps of {BATCH_SIZE} images, and {bounds}")
+    fewer = "" if choice.seconds is None else ", fewer where time is short"
+    session.choose("epochs", epochs, f"about {steps} steps of {BATCH_SIZE} images, and {bounds}{fewer}")
     return epochs
 
 
 def choose_stage(session: Session, images: Images, choice: TuningChoice, epochs: int) -> str | Untuned:
-    """The deepest stage whose training fits the effort; where none does, the shallowest, if that is bearable."""
+    """The deepest stage whose training fits the effort; where none does, the shallowest, if that is bearable.
+
+    Where a time was given, what it allows is measured later on; this is then what is fallen back on.
+    """
     if choice.stage is not None:
         session.choose("fine-tuning from", f"above {choice.stage}", AS_ASKED)
         return choice.stage
@@ -76,8 +87,9 @@ def choose_stage(session: Session, images: Images, choice: TuningChoice, epochs:
             f"fine-tuning {session.features.base.name} on these images would take some {minutes:.0f} minutes and more, "
             "so it isn't tried; a smaller base can be fine-tuned in less"
         )
-    cost = f"{epochs} epochs take {training[chosen]:.1e} multiplications"
-    session.choose("fine-tuning from", f"above {chosen}", f"{cost}; from a stage deeper they would take more")
+    if choice.seconds is None:
+        cost = f"{epochs} epochs take {training[chosen]:.1e} multiplications"
+        session.choose("fine-tuning from", f"above {chosen}", f"{cost}; from a stage deeper they would take more")
     return chosen
 
 
@@ -93,9 +105,23 @@ class Effort:
         passes = epochs * len(self.images.part("train").digests)
         return float(BACKWARD_TOO * passes * multiplications(suffix(self.model, stage)))
 
+    def in_steps(self, recipe: Recipe, epochs: int) -> float:
+        """So many epochs of a recipe with all that is looked at for it, in the time of a training step."""
+        looks = epochs * len(recipe.judged) + (1 + LOOKS_AT_LAST) * len(recipe.views)
+        steps = epochs * len(self.images.part("train").digests) / recipe.batch_size
+        return steps + looks * self.look_in_steps(recipe)
+
+    def look_in_steps(self, recipe: Recipe) -> float:
+        """Looking at one view of the images that are decided by, likewise."""
+        return FORWARD_SHARE * len(self.images.part("validation").digests) / recipe.batch_size
+
     def of_features(self, stage: str, views: int) -> float:
         """Running the part below a stage on every view of the images that are trained on and decided by."""
         return float(views * looked_at_in_views(self.images) * multiplications(prefix(self.model, stage)))
+
+    def in_images(self, stage: str, views: int) -> float:
+        """The same, in the time that the whole network takes for an image."""
+        return self.of_features(stage, views) / multiplications(self.model)
 
 
 def looked_at_in_views(images: Images) -> int:
@@ -104,34 +130,68 @@ def looked_at_in_views(images: Images) -> int:
 
 
 class Pace:
-    """What a recipe will take on this machine: a cautious guess until one has been timed."""
+    """What a recipe will take on this machine.
 
-    def __init__(self, effort: Effort) -> None:
-        self._effort = effort
-        self._speed = MULTIPLICATIONS_A_MINUTE / 60
-        self._stages: set[str] = set()
+    Args:
+        effort: that its images take.
+        an_image: seconds in which the network is through with an image.
+        measure: seconds of a training step above a stage; asked once a stage.
+    """
+
+    def __init__(self, effort: Effort, an_image: float, measure: Callable[[str], float]) -> None:
+        self._effort, self._an_image, self._measure = effort, an_image, measure
+        self._steps: dict[str, float] = {}
+        self._prepared: set[str] = set()
 
     def timed(self, recipe: Recipe, epochs: int, seconds: float) -> None:
-        """Learn from what so many epochs of a recipe took."""
-        self._stages.add(recipe.cut)
-        self._speed = self._effort.of_training(recipe.cut, epochs) / max(seconds - TRACING_SECONDS, 1.0)
+        """Learn from what so many epochs of a recipe took, all in all; none teach nothing."""
+        self._prepared.add(recipe.cut)
+        if epochs:
+            self._steps[recipe.cut] = max(seconds - TRACING_SECONDS, 0.0) / self._effort.in_steps(recipe, epochs)
+
+    def is_hopeless(self, recipe: Recipe, left: float) -> bool:
+        """Whether even the fastest machine known couldn't train the fewest epochs in so many seconds."""
+        fewest = self._effort.of_training(recipe.cut, _fewest(recipe)) * 60 / MULTIPLICATIONS_A_MINUTE / FASTEST
+        return self.fixed(recipe) + fewest > left
 
     def fixed(self, recipe: Recipe) -> float:
         """Seconds before the first epoch."""
-        if recipe.cut in self._stages:
+        if recipe.cut in self._prepared:
             return TRACING_SECONDS
-        features = self._effort.of_features(recipe.cut, len(recipe.views)) * 60 / MULTIPLICATIONS_A_MINUTE
+        features = self._effort.in_images(recipe.cut, len(recipe.views)) * self._an_image
         return NEW_CUT_SECONDS + TRACING_SECONDS + features
 
     def seconds(self, recipe: Recipe) -> float:
         """Seconds for all of it."""
-        return self.fixed(recipe) + self._effort.of_training(recipe.cut, recipe.epochs) / self._speed
+        if recipe.cut not in self._steps:
+            self._steps[recipe.cut] = self._measure(recipe.cut)
+        return self.fixed(recipe) + self._effort.in_steps(recipe, recipe.epochs) * self._steps[recipe.cut]
+
+    def mixing(self, recipes: Sequence[Recipe]) -> float:
+        """Seconds for finding out which of them to average the weights of."""
+        slowest = max(self._steps.get(recipe.cut, 0.0) for recipe in recipes)
+        looks = (len(recipes) + 1) * max(len(recipe.views) for recipe in recipes)
+        return looks * self._effort.look_in_steps(recipes[0]) * slowest
 
     def fitted(self, recipe: Recipe, left: float) -> Recipe | None:
         """The recipe with as many of its epochs as fit into so many seconds; None where that is too few."""
+        if self.is_hopeless(recipe, left):
+            return None
         whole, fixed = self.seconds(recipe), self.fixed(recipe)
         if whole <= left:
             return recipe
         epochs = int(recipe.epochs * max(left - fixed, 0.0) / (whole - fixed))
-        fewest = max(FEWEST_EPOCHS, math.ceil(FEWEST_OF_EPOCHS * recipe.epochs))
-        return replace(recipe, epochs=epochs) if epochs >= fewest else None
+        return replace(recipe, epochs=epochs) if epochs >= _fewest(recipe) else None
+
+
+def _fewest(recipe: Recipe) -> int:
+    return min(recipe.epochs, max(FEWEST_EPOCHS, math.ceil(FEWEST_OF_EPOCHS * recipe.epochs)))
+
+
+def deepest_fitting(pace: Pace, recipes: Sequence[Recipe], left: float) -> Recipe | None:
+    """The first of some recipes, the deepest first, that fits into so many seconds, with fewer epochs if need be.
+
+    Deeper ones take longer, so that few have to be timed (by bisection).
+    """
+    fitting = bisect_left(range(len(recipes)), True, key=lambda number: pace.fitted(recipes[number], left) is not None)
+    return pace.fitted(recipes[fitting], left) if fitting < len(recipes) else None
