@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.evaluation.calibration import softmax
-from headstart.evaluation.metrics import accuracy, log_loss
 from headstart.features.arrays import ArrayFeatures, digest_of
 from headstart.features.boundary import suffix
 from headstart.features.extract import FeatureSet
@@ -28,6 +26,7 @@ from headstart.learn.checkpoint import Arrays, Checkpoint, Checkpoints, Saved
 from headstart.learn.freeze import freeze_batch_norm, freeze_below
 from headstart.learn.heads import attach_training_head, fold_training_head
 from headstart.learn.imbalance import Balance, adjustment, balanced_draw, fitting_weights, measuring_weights
+from headstart.learn.kinds import CLASSES, Kind
 from headstart.learn.probe import Probe
 from headstart.learn.stored import Stored, batch_sizes, feature_batches
 from headstart.learn.suffix_training import fit_suffix
@@ -82,17 +81,19 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled images by the sha256 of their files; labels int, shape (images,)."""
+    """Labelled images by the sha256 of their files; labels are targets of a kind, for classes int, shape (images,)."""
 
     digests: Sequence[str]
     labels: np.ndarray
+    kind: Kind = CLASSES
 
 
 @dataclass(frozen=True)
 class Epoch:
     """A line of the training curve; the training loss of epoch 0, before any step, is None.
 
-    Where classes are balanced, each counts alike in what is said of validation.
+    Where classes are balanced, each counts alike in what is said of validation. With several labels an image, the
+    accuracy is mean average precision; with a number, R².
     """
 
     epoch: int
@@ -181,7 +182,7 @@ def finetune(
         watch = _watch(lambda epoch, loss: course.see(judged(), epoch, loss), advance, sizes, last_step)
         settings = {"x": batches, "epochs": recipe.epochs, "initial_epoch": course.done, "shuffle": False}
         fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
-    share = _interpolate(top, start, course.best, lambda: log_loss(softmax(judged()), validation.labels, weights))
+    share = _interpolate(top, start, course.best, lambda: train.kind.loss(judged(), validation.labels, weights))
     logits = _predict(top, features, validation, recipe.views)
     folded = fold_training_head(model, base, probe, recipe.detail)
     return FineTuned(folded, course.start_logits, logits, tuple(course.history), course.best_epoch, share)
@@ -215,7 +216,7 @@ def _compile(model: keras.Model, recipe: Recipe, steps: int, train: Labelled, cl
         0.0, max(1, steps - warm_up), warmup_target=recipe.learning_rate, warmup_steps=warm_up
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    loss = train.kind.keras_loss(recipe.label_smoothing)
     if recipe.balance == "logits":
         loss = _adjusted(loss, adjustment(train.labels, classes, recipe.balance))
     # XLA compiles depthwise convolutions for the CPU into slower code.
@@ -243,6 +244,7 @@ class _Course:
         self._optimizer = model.optimizer
         self._optimizer.build(model.trainable_variables)  # so that there is something to restore
         self._labels = validation.labels
+        self._kind = validation.kind
         self._weights = weights
         self._checkpoint = checkpoint
         self.start_logits = np.zeros(logits_shape, np.float32)
@@ -284,9 +286,8 @@ class _Course:
         return True
 
     def _judge(self, logits: np.ndarray, epoch: int, loss: float | None) -> None:
-        probabilities = softmax(logits)
-        judged = probabilities, self._labels, self._weights
-        found = Epoch(epoch, loss, log_loss(*judged), accuracy(*judged))
+        goodness = self._kind.goodness(self._kind.predict(logits), self._labels, self._weights)
+        found = Epoch(epoch, loss, self._kind.loss(logits, self._labels, self._weights), goodness)
         if not self.history or found.validation_loss < self.history[self.best_epoch].validation_loss:
             self.best_epoch, self.best = epoch, self._top.get_weights()
         self.history.append(found)
@@ -311,7 +312,7 @@ def _identity(
     kind = (features.spec.key, features.network, features.engine.identity, features.dtype)
     fitted = (probe.weights, probe.bias, probe.mean, probe.deviation)
     arrays = (digest_of(array).hex() for array in (train.labels, validation.labels, *fitted, *start))
-    return [repr(recipe), *kind, *train.digests, "validation", *validation.digests, *arrays]
+    return [repr(recipe), repr(train.kind), *kind, *train.digests, "validation", *validation.digests, *arrays]
 
 
 def _batches(
@@ -329,7 +330,7 @@ def _batches(
     """
     at_cut = ArrayFeatures(features.network, features.engine, features.store, tuple(top.inputs[0].shape)[1:])
     keys = tuple([features.key(digest, view) for digest in train.digests] for view in recipe.views)
-    targets = np.eye(classes, dtype=np.float32)[train.labels]
+    targets = train.kind.training_targets(train.labels, classes)
     is_sampled = recipe.balance == "sampling"
     weights = None if is_sampled else fitting_weights(train.labels, recipe.balance)
     stored = Stored(at_cut, keys, targets, weights, sizes, reordered=False, computed=0)
