@@ -7,8 +7,10 @@ import pytest
 from markupsafe import Markup
 
 from headstart.evaluation.metrics import ReliabilityBin
-from headstart.report.charts import _wilson, accuracy_chart, loss_chart, measures_chart, reliability_chart
+from headstart.report.charts import _wilson, epochs_chart, loss_chart, measures_chart, reliability_chart
 from headstart.report.findings import Measure
+from headstart.report.story import Column
+from headstart.report.wording import percent
 
 BINS = [
     ReliabilityBin(n, sure, right, n, n) for n, sure, right in ((3, 0.55, 1 / 3), (40, 0.95, 0.975), (5, 0.99, 1.0))
@@ -24,7 +26,7 @@ def all_charts() -> dict[str, Markup]:
         "measures": measures_chart([Measure("Accuracy", "", 0.864, 0.837, 0.89, 0.687)]),
         "reliability": reliability_chart(BINS),
         "loss": loss_chart(HISTORY, 1),
-        "accuracy": accuracy_chart(HISTORY, 1),
+        "accuracy": epochs_chart(HISTORY, 1, Column("Accuracy", "validation_accuracy", percent)),
     }
 
 
