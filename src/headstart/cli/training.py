@@ -149,7 +149,7 @@ def _show_run(run: Run, *, as_json: bool) -> None:
     if as_json:
         print_json({"run": str(run.folder), "report": str(run.report), **metrics})
         return
-    decision = next(choice for choice in run.manifest.choices if choice.what == "classifier")
+    decision = next(choice for choice in run.manifest.choices if choice.what in ("classifier", "predictor"))
     views = [("views", choice.reason) for choice in run.manifest.choices if choice.what == "test views"]
     seconds = {stage: spent for stage, spent in metrics["seconds"].items() if stage not in ("total", "decode")}
     print_table(

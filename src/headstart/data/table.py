@@ -77,7 +77,7 @@ def read_table(path: Path, choice: TableChoice) -> Dataset:
     _check_trained(table, labels, samples)
     choices = [
         ("images", f"column {image!r}", why_image),
-        ("labels", ", ".join(map(repr, columns)), why_labels),
+        ("labels", f"column{'s' * (len(columns) > 1)} {', '.join(map(repr, columns))}", why_labels),
         ("task", labels.task, labels.reason),
     ]
     choices += [("parts", f"column {part!r}", "called so, and holds their names")] if part else []

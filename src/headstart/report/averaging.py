@@ -44,7 +44,7 @@ def looks(evidence: Evidence) -> Looks | None:
         _row(kind, "The plain view alone", measured["one_view"], times.get("one_view"), is_kept=not is_averaging),
         _row(kind, mean_of, measured["averaged"], times.get("averaged"), is_kept=is_averaging),
     )
-    intro = _taken(measured) if is_averaging else _offered(measured)
+    intro = _taken(measured, kind) if is_averaging else _offered(measured, kind)
     return Looks(intro, _title(kind.goodness_name), _title(kind.loss_name), rows, _chance(measured, kind))
 
 
@@ -59,18 +59,18 @@ def _title(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def _taken(measured: dict[str, Any]) -> str:
+def _taken(measured: dict[str, Any], kind: Kind) -> str:
     alone = "The probe for the plain view alone was fitted to that alone. " if measured["classifier"] == "probe" else ""
     return (
-        f"The classifier looks at each image in {measured['views']} mirrored or turned views and averages its logits, "
+        f"The {kind.noun} looks at each image in {measured['views']} mirrored or turned views and averages its logits, "
         f"which takes about {measured['views']} times the work. {alone}Both were measured on "
         f"{counted(measured['one_view']['n'], 'validation image')}."
     )
 
 
-def _offered(measured: dict[str, Any]) -> str:
+def _offered(measured: dict[str, Any], kind: Kind) -> str:
     count = measured["views"]
-    start = f"The classifier looks at each image once. {counted(measured['one_view']['n'], 'validation image')} "
+    start = f"The {kind.noun} looks at each image once. {counted(measured['one_view']['n'], 'validation image')} "
     cost = f"at about {count} times the work an image"
     if measured["classifier"] == "finetune":
         return f"{start}show what averaging over {count} views would bring, {cost}; --test-views {count} asks for it."

@@ -10,8 +10,8 @@ from headstart.report.stories import story_of
 from headstart.report.wording import counted, day, tidy
 
 CHOSEN = {
-    "probe": "a linear classifier on the frozen features of the base (a probe)",
-    "finetune": "the base with its top fine-tuned, starting from a linear classifier on its frozen features",
+    "probe": "a linear {noun} on the frozen features of the base (a probe)",
+    "finetune": "the base with its top fine-tuned, starting from a linear {noun} on its frozen features",
 }
 # What has a meaning within a line in CommonMark or its common extensions, which also make links of bare addresses.
 _SPECIAL = re.compile(r"[\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
@@ -53,7 +53,8 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
         "manifest": evidence.manifest,
         "name": tidy(evidence.name),
         "story": story_of(evidence),
-        "chosen": CHOSEN[evidence.metrics["chosen"]],
+        "chosen": CHOSEN[evidence.metrics["chosen"]].format(noun=evidence.kind.noun),
+        "noun": evidence.kind.noun,
         "classes_and_images": list(evidence.manifest.data.images.items()),
         "most_classes": MOST_CLASSES,
         "counted": counted,

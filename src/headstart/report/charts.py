@@ -155,7 +155,15 @@ def precision_recall_chart(
     def paint(axes: Axes) -> None:
         axes.axhline(share, color=_SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
         axes.step(np.append(0, recall), np.append(precision[0], precision), color=_ACCENT, where="pre")
-        axes.plot(*[[place] for place in chosen], "o", color="none", markeredgecolor=_WARM, markeredgewidth=2, ms=9)
+        axes.plot(
+            *[[place] for place in chosen],
+            "o",
+            color="none",
+            markeredgecolor=_WARM,
+            markeredgewidth=2,
+            ms=9,
+            clip_on=False,
+        )
         axes.set(xlim=(-0.02, 1.03), ylim=(-0.02, 1.05), xlabel="Found (recall)", ylabel="Right (precision)")
         axes.set_xticks([0, 0.5, 1])
         axes.set_yticks([0, 0.5, 1])

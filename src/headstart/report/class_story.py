@@ -36,7 +36,6 @@ class ClassStory(Story):
     """One class an image."""
 
     template = "classes.html"
-    noun = "classifier"
     title = "an image classifier"
     first_sections = (("accuracy", "Accuracy"), ("confusion", "Confusion"), ("confidence", "Confidence"))
     last_sections = (("classes", "Classes"), ("mistakes", "Mistakes"), ("uncertain", "Uncertain"))

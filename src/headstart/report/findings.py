@@ -144,7 +144,7 @@ def common_limits(evidence: Evidence) -> list[str]:
 
 def no_training_reason(evidence: Evidence) -> str:
     """Why there is no training curve, as the run gives it."""
-    return next((choice.reason for choice in evidence.manifest.choices if choice.what == "classifier"), "")
+    return next((choice.reason for choice in evidence.manifest.choices if choice.what == evidence.kind.noun), "")
 
 
 def reliability_bins(evidence: Evidence) -> list[ReliabilityBin]:

@@ -54,7 +54,6 @@ class LabelStory(Story):
     """Any number of labels an image."""
 
     template = "labels.html"
-    noun = "classifier"
     title = "an image classifier for several labels"
     first_sections = (("measures", "Measures"), ("labels", "Labels"), ("confidence", "Confidence"))
     last_sections = (("mistakes", "Mistakes"),)

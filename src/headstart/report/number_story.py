@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -13,11 +13,14 @@ from headstart.report.evidence import NumberPredictions
 from headstart.report.findings import FEW_TEST_IMAGES, Finding, Tone
 from headstart.report.pictures import MOST_PICTURES, Picture, picture
 from headstart.report.story import Column, Line, Story
-from headstart.report.wording import counted, decimals_for, number, percent, quoted
+from headstart.report.wording import counted, decimals_for, interval, number, percent, quoted
 from headstart.run import RegressionRecord
 
 # Of a mean error among the lowest and highest third of the numbers, in standard deviations of the training targets.
 SMALL_BIAS, LARGE_BIAS = 0.25, 0.75
+# So many different numbers have a line each.
+MOST_VALUES = 6
+THIRDS = ("Lowest third", "Middle third", "Highest third")
 # Of the normal distribution, at 97.5 %.
 Z = 1.959964
 
@@ -26,7 +29,6 @@ class NumberStory(Story):
     """A number an image."""
 
     template = "numbers.html"
-    noun = "predictor"
     title = "a number from an image"
     first_sections = (("measures", "Measures"), ("scatter", "Predicted and true"), ("intervals", "Intervals"))
     last_sections = (("mistakes", "Largest errors"),)
@@ -70,7 +72,7 @@ class NumberStory(Story):
 
     @property
     def headline(self) -> str:
-        return f"±\u00a0{self._shown(self.evidence.test['mae'])}"
+        return self._shown(self.evidence.test["mae"])
 
     @property
     def headline_note(self) -> str:
@@ -174,14 +176,13 @@ class NumberStory(Story):
     def facts(self) -> dict[str, Any]:
         predictions, record = self._predictions, self._record
         values, targets = predictions.values, predictions.targets
-        interval = self.evidence.test["interval"]
         return {
             "scatter_chart": scatter_chart(targets, values, record.half_width),
             "residual_chart": residual_chart(values, self._errors, record.half_width),
-            "interval": interval,
+            "interval": self.evidence.test["interval"],
             "half_width": "" if record.half_width is None else self._shown(record.half_width),
             "mistakes": self._mistakes(),
-            "thirds": self._thirds(),
+            "groups": self._groups(),
         }
 
     def _mistakes(self) -> list[Picture]:
@@ -218,12 +219,12 @@ class NumberStory(Story):
         return Finding("Better than guessing?", f"Yes. {start}{much}", "good")
 
     def _coverage(self) -> Finding:
-        interval = self.evidence.test["interval"]
+        found = self.evidence.test["interval"]
         question = "Can its intervals be believed?"
-        if interval is None:
+        if found is None:
             none = "There are none: too few validation images to measure how wide they must be."
             return Finding(question, none, "fair")
-        aim, share = interval["coverage"], interval["covered"]
+        aim, share = found["coverage"], found["covered"]
         # Both the images that the width comes from and those it is tried on are a draw.
         images = self.evidence.manifest.split.images
         by_chance = Z * float(np.sqrt(aim * (1 - aim) * (1 / images["test"] + 1 / images["validation"])))
@@ -235,22 +236,29 @@ class NumberStory(Story):
             return Finding(question, f"No. {told}, fewer than chance would explain. They are too narrow.", "poor")
         if share > aim + by_chance:
             return Finding(question, f"They are cautious. {told}.", "fair")
-        within = f"by chance alone it would be {percent(max(aim - by_chance, 0))} to {percent(min(aim + by_chance, 1))}"
+        chance = interval(max(aim - by_chance, 0), min(aim + by_chance, 1))
+        within = f"on this many images, chance alone makes it {chance}"
         return Finding(question, f"Yes. {told}; {within}.", "good")
 
-    def _thirds(self) -> list[tuple[str, int, str, str]]:
-        """Test images with low, middling and high numbers: how many, and their mean and mean absolute error."""
-        targets, errors = self._predictions.targets, self._errors
-        order = np.argsort(targets, kind="stable")
-        rows = []
-        for name, part in zip(("Lowest", "Middle", "Highest"), np.array_split(order, 3), strict=True):
-            if len(part):
-                bias = float(errors[part].mean())
-                sign = "+" if bias > 0 else "−"
-                where = f"{name} third ({self._range(float(targets[part].min()), float(targets[part].max()))})"
-                absolute = self._shown(float(np.abs(errors[part]).mean()))
-                rows.append((where, len(part), f"{sign}{self._shown(abs(bias))}", absolute))
+    def _groups(self) -> list[tuple[str, int, str, str]]:
+        """Test images by their true number: how many, and their mean and mean absolute error."""
+        errors, rows = self._errors, []
+        for name, part in self._parts():
+            bias = float(errors[part].mean())
+            absolute = self._shown(float(np.abs(errors[part]).mean()))
+            rows.append((name, len(part), f"{'+' if bias > 0 else '−'}{self._shown(abs(bias))}", absolute))
         return rows
+
+    def _parts(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Places of the test images with each number, or thirds of them where numbers are many."""
+        targets = self._predictions.targets
+        values = np.unique(targets)
+        if len(values) <= MOST_VALUES:
+            for value in values:
+                yield self._shown(float(value)), np.flatnonzero(targets == value)
+            return
+        for name, part in zip(THIRDS, np.array_split(np.argsort(targets, kind="stable"), len(THIRDS)), strict=True):
+            yield f"{name} ({self._range(float(targets[part].min()), float(targets[part].max()))})", part
 
     def _bias(self) -> Finding:
         """Predictions that aren't sure keep to the middle, which shows at both ends."""

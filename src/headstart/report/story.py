@@ -49,15 +49,13 @@ class Story(ABC):
 
     Attributes:
         template: the page's.
-        noun: what the run is.
-        title: the same, as the card's heading has it.
+        title: what the run is, as the card's heading has it.
         first_sections, last_sections: those before and after the section about training, each its id and title.
         printed: what the card's example prints of a prediction.
         counted: what the data's table counts images of.
     """
 
     template: ClassVar[str]
-    noun: ClassVar[str]
     title: ClassVar[str]
     first_sections: ClassVar[Sections]
     last_sections: ClassVar[Sections]

@@ -283,7 +283,7 @@ def _decide(session: Session, probe: ProbeClassifier, tuned: FinetunedClassifier
         outcome = Outcome(probe, None, decide(probe.candidate, None, tuned.reason, session.seed))
     else:
         outcome = Outcome(probe, tuned, decide(probe.candidate, tuned.candidate, "", session.seed))
-    session.choose("classifier", outcome.decision.chosen, outcome.decision.reason)
+    session.choose(probe.candidate.kind.noun, outcome.decision.chosen, outcome.decision.reason)
     return outcome
 
 

@@ -28,6 +28,7 @@ class Classes(Kind):
     """
 
     task = "classes"
+    noun = "classifier"
     loss_name = "log loss"
     loss_key = "log_loss"
     goodness_name = "accuracy"

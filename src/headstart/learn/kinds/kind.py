@@ -25,6 +25,7 @@ class Kind(ABC):
 
     Attributes:
         task: its name.
+        noun: what a network that predicts it is called.
         loss_name: what is made small, in words; `loss_key` is its name among the scores.
         goodness_name: what people judge by, in words; `goodness_key` is its name among the scores.
         unit_name: what `unit` is one of, in words.
@@ -33,6 +34,7 @@ class Kind(ABC):
     """
 
     task: ClassVar[Task]
+    noun: ClassVar[str]
     loss_name: ClassVar[str]
     loss_key: ClassVar[str]
     goodness_name: ClassVar[str]

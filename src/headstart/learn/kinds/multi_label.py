@@ -36,6 +36,7 @@ class MultiLabel(Kind):
     thresholds: tuple[float, ...] = ()
 
     task = "multi-label"
+    noun = "classifier"
     loss_name = "log loss"
     loss_key = "log_loss"
     goodness_name = "mean average precision"

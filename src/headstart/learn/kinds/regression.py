@@ -45,6 +45,7 @@ class Regression(Kind):
     half_width: float | None = None
 
     task = "regression"
+    noun = "predictor"
     loss_name = "squared error"
     loss_key = "squared_error"
     goodness_name = "R²"
