@@ -15,6 +15,8 @@ from headstart.errors import DataError, UnknownNameError, UsageError
 
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 AUTO = "auto"
+# Letters of a path that isn't there.
+LONGEST_SHOWN = 200
 # What columns are usually called, without spaces and underscores.
 IMAGE_NAMES = ("image", "file", "path", "filename", "filepath", "imagepath", "imagefile", "img", "picture", "photo")
 LABEL_NAMES = ("label", "labels", "class", "classes", "target", "targets", "category", "tag", "tags", "grade")
@@ -70,8 +72,8 @@ def read_table(path: Path, choice: TableChoice) -> Dataset:
     image, why_image = _image_column(table, choice.image_column)
     part = _part_column(table)
     columns, why_labels = _label_columns(table, choice.label_columns, {image, part})
-    labels = read_labels(table, columns, choice.asked)
     paths = _paths(table, image)
+    labels = read_labels(table, columns, choice.asked)
     parts = _parts(table, part) if part else [None] * len(paths)
     samples = tuple(Sample(*row) for row in sorted(zip(paths, labels.rows, parts, strict=True), key=lambda row: row[0]))
     _check_trained(table, labels, samples)
@@ -97,11 +99,11 @@ def _image_column(table: Table, asked: str | None) -> tuple[str, str]:
         for column in table.columns:
             if _plain(column) == name:
                 return column, "called as such columns are"
-    for column in table.columns:
-        if table.columns.count(column) == 1 and _file(table, table.cells(column)[0]).is_file():
-            return column, "its first cell names a file"
-    if _file(table, table.columns[0]).is_file():
+    if any(column and _is_file(_file(table, column)) for column in table.columns):
         raise DataError(f"{table.path.name} has no header: its first row names an image", "put names above the columns")
+    for column in table.columns:
+        if table.columns.count(column) == 1 and _is_file(_file(table, table.cells(column)[0])):
+            return column, "its first cell names a file"
     raise UsageError(
         f"no column of {table.path.name} is called as a column of images is, and none names files that are there",
         f"name it with --image-column; there are {', '.join(map(repr, table.columns))}",
@@ -143,7 +145,7 @@ def _label_columns(table: Table, asked: Sequence[str], taken: set[str | None]) -
 def _file(table: Table, cell: str) -> Path:
     """The file that a cell names; a table made on Windows may have backslashes."""
     path = table.path.parent / cell
-    return path if "\\" not in cell or path.is_file() else table.path.parent / cell.replace("\\", "/")
+    return path if "\\" not in cell or _is_file(path) else table.path.parent / cell.replace("\\", "/")
 
 
 def _paths(table: Table, column: str) -> list[Path]:
@@ -174,7 +176,8 @@ def _is_file(path: Path) -> bool:
 def _missing(table: Table, column: str, cell: str) -> str:
     cells = table.cells(column)
     missing = sum(not _is_file(_file(table, other)) for other in cells)
-    return f"there is no file {cell!r} in {table.path.parent.absolute()} ({missing:,} of {len(cells):,} are missing)"
+    shown = cell if len(cell) <= LONGEST_SHOWN else f"{cell[:LONGEST_SHOWN]}…"
+    return f"there is no file {shown!r} in {table.path.parent.absolute()} ({missing:,} of {len(cells):,} are missing)"
 
 
 def _parts(table: Table, column: str) -> list[Part | None]:

@@ -107,7 +107,7 @@ def refit_in_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], *par
     """The probe fitted to all these views of all these images, with the strength that it has."""
     labels = np.concatenate([part.labels for part in parts])
     wanted = [(digest, view) for view in views for part in parts for digest in part.digests]
-    return refit_probe(probe, pooled.load(wanted), np.tile(labels, len(views)))
+    return refit_probe(probe, pooled.load(wanted), np.concatenate([labels] * len(views)))
 
 
 def logits_over_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], part: Labelled) -> np.ndarray:
