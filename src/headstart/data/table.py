@@ -198,13 +198,16 @@ def _root(path: Path, paths: Sequence[Path]) -> Path:
 def _check_trained(table: Table, labels: Labels, samples: Sequence[Sample]) -> None:
     """What is to be predicted must be there to learn from, if the table says what is."""
     trained = [sample for sample in samples if sample.part in (None, "train")]
-    mend = f"put some of its images into the training part in {table.path.name}"
     if not trained:
         raise DataError(f"{table.path.name} has no row of the training part", "write train in some rows")
     if labels.task == "regression":
         return
     learned = {name for sample in trained for name in names_in(sample.label)}
     for name in labels.names:
+        if name not in learned and not any(name in names_in(sample.label) for sample in samples):
+            mend = "leave its column out: name the others with --label-column"
+            raise DataError(f"{table.path.name}: no image has the label {name!r}", mend)
         if name not in learned:
             what = "class" if labels.task == "classes" else "label"
+            mend = f"put some of its images into the training part in {table.path.name}"
             raise DataError(f"{what} {name!r} has no image to train on", mend)
