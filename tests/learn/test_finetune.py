@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,9 +19,9 @@ from headstart.learn import finetune as module
 from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune, logits_in_views
 from headstart.learn.imbalance import adjustment
 from headstart.learn.kinds import Kind, MultiLabel, Regression
-from headstart.learn.probe import fit_probe
 
 VIEWS = (PLAIN, UPSIDE_DOWN)
+AsKind = Callable[[type[Kind]], Any]
 
 
 @dataclass(frozen=True)
@@ -327,36 +328,14 @@ def test_validation_lets_every_class_count_alike_where_classes_are_balanced(prob
     assert end <= min(entry.validation_loss for entry in result.history) + 1e-6
 
 
-def as_kind(problem: Any, kind: type[Kind]) -> Any:
-    """The problem with its two classes as two labels, of which the second is the first's opposite, or as a number."""
-    parts = {}
-    for name in ("train", "validation"):
-        part = getattr(problem, name)
-        targets = np.eye(2, dtype=np.float32)[part.labels] if kind is MultiLabel else 100 + 7.0 * part.labels
-        parts[name] = Labelled(part.digests, targets)
-    names = ("even", "odd") if kind is MultiLabel else ("weight",)
-    made = kind.of(parts["train"].labels, names)
-    parts = {name: replace(part, kind=made) for name, part in parts.items()}
-    vectors = pooled_of(problem, parts["train"])
-    probe = fit_probe(vectors, parts["train"].labels, len(names), seed=0, kind=made)
-    return replace(problem, **parts, probe=probe)
-
-
-def pooled_of(problem: Any, part: Labelled) -> np.ndarray:
-    """Pooled features, from those at the cut."""
-    top = suffix(BASE.build(), problem.cut)
-    stored = problem.features.load([(digest, PLAIN) for digest in part.digests]).astype(np.float32)
-    return np.asarray(top(stored, training=False)).mean(axis=(1, 2))
-
-
 @pytest.mark.parametrize("kind", [MultiLabel, Regression])
-def test_labels_and_numbers_are_fine_tuned_from_their_probe(problem: Any, kind: type[Kind]) -> None:
-    found = as_kind(problem, kind)
+def test_labels_and_numbers_are_fine_tuned_from_their_probe(as_kind: AsKind, kind: type[Kind]) -> None:
+    found = as_kind(kind)
     result = tune(found, epochs=12).result
     made, validation = found.validation.kind, found.validation
     assert result.validation_logits.shape == (2, 80, found.probe.bias.size)
     first, best = result.history[0], result.history[result.best_epoch]
-    probe_scores = found.probe.logits(pooled_of(found, validation))
+    probe_scores = found.probe.logits(found.pooled)
     assert first.validation_loss == pytest.approx(made.loss(probe_scores, validation.labels), abs=1e-3)
     assert best.validation_loss < 0.75 * first.validation_loss
     assert best.validation_accuracy > first.validation_accuracy + 0.2
@@ -366,9 +345,9 @@ def test_labels_and_numbers_are_fine_tuned_from_their_probe(problem: Any, kind: 
     np.testing.assert_allclose(from_images(result, found), result.validation_logits[0], atol=0.03)
 
 
-def test_another_kind_is_another_fine_tuning(problem: Any) -> None:
+def test_another_kind_is_another_fine_tuning(problem: Any, as_kind: AsKind) -> None:
     """A checkpoint of one must never be taken for the other's, nor one of numbers in another unit."""
-    numbers = as_kind(problem, Regression)
+    numbers = as_kind(Regression)
     other = replace(numbers.train, kind=replace(numbers.train.kind, deviation=1.0))
     recipe = Recipe(problem.cut, VIEWS, epochs=1)
     names = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -290,3 +291,20 @@ def test_prediction_loads_neither_keras_nor_tensorflow_nor_scikit_learn(
     loaded = loaded_by("predict", run.folder, tables / "000.png")
     assert "openvino" in loaded
     assert loaded & {"keras", "tensorflow", "sklearn", "scipy", "matplotlib"} == set()
+
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.mark.parametrize(("name", "old", "column"), [("tags", "red", "tags"), ("weights", "weight", HOSTILE)])
+def test_hostile_names_stay_text(
+    name: str, old: str, column: str, own_tables: Path, warm_cache: Path, tmp_path: Path
+) -> None:
+    path = own_tables / f"{name}.csv"
+    path.write_text(path.read_text("utf-8").replace(old, HOSTILE), "utf-8")
+    run = train_probe(path, tmp_path / "run", warm_cache, label_columns=[column])
+    assert HOSTILE in run.labels
+    page, card = run.report.read_text("utf-8"), (run.folder / "README.md").read_text("utf-8")
+    assert "<script" not in page
+    assert "<script" not in re.sub(r"```.*?```", "", card, flags=re.DOTALL)
+    assert all("&lt;script&gt;" in text for text in (page, card))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.data.labels import TASKS, Task, names_in
-from headstart.data.scan import PART_NAMES, Dataset, Part, Sample, readable
+from headstart.data.scan import PART_NAMES, Dataset, Part, Sample
 from headstart.data.table_file import Table, read_table_file
 from headstart.data.table_task import Labels, is_binary, read_labels
 from headstart.errors import DataError, UnknownNameError, UsageError
@@ -83,8 +83,7 @@ def read_table(path: Path, choice: TableChoice) -> Dataset:
         ("task", labels.task, labels.reason),
     ]
     choices += [("parts", f"column {part!r}", "called so, and holds their names")] if part else []
-    names = tuple(map(readable, labels.names))
-    return Dataset(_root(path, paths), samples, names, labels.task, "table", tuple(choices))
+    return Dataset(_root(path, paths), samples, labels.names, labels.task, "table", tuple(choices))
 
 
 def _plain(name: str) -> str:
