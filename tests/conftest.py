@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import csv
 import os
 import shutil
 import subprocess
@@ -103,6 +104,55 @@ def trained(photos: Path, warm_cache: Path, tmp_path_factory: pytest.TempPathFac
     from headstart.workflow import train
 
     return train(photos, tmp_path_factory.mktemp("runs") / "run", base="untrained", cache=warm_cache)
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 120 images with tables that name them: tags.csv, weights.csv and kinds.csv.
+
+    An image may be "red" or else blue, and "striped", each by chance, and it is as light as its weight, 10 to 30. Its
+    kind is its colour. One row in ten has the wrong colour, so that nothing can be learned without a mistake.
+    """
+    root = tmp_path_factory.mktemp("tables")
+    rng = np.random.default_rng(0)
+    rows: dict[str, list[tuple[str, object]]] = {"tags": [], "weights": [], "kinds": []}
+    for number in range(120):
+        red, striped, weight = rng.uniform() < 0.5, rng.uniform() < 0.3, rng.uniform(10, 30)
+        Image.fromarray(_tagged(red, striped, weight, rng)).save(root / f"{number:03}.png")
+        red, weight = red ^ (number % 10 == 0), weight + rng.normal(0, 1)
+        tags = "|".join(["red"] * red + ["striped"] * striped)
+        told = {"tags": tags, "weights": round(weight, 2), "kinds": "red" if red else "blue"}
+        for name, label in told.items():
+            rows[name].append((f"{number:03}.png", label))
+    for name, found in rows.items():
+        with (root / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("file", name.removesuffix("s") if name != "tags" else name), *found])
+    return root
+
+
+def _tagged(red: bool, striped: bool, weight: float, rng: np.random.Generator) -> np.ndarray:
+    y, _ = np.mgrid[:32, :32]
+    light = weight / 40 + rng.normal(0, 0.03, (32, 32)) + striped * 0.2 * np.sin(2 * np.pi * y / 6)
+    colour = np.array([1, 0.5, 0.5] if red else [0.5, 0.5, 1])
+    return (255 * np.clip(light[..., None] * colour, 0, 1)).astype("uint8")
+
+
+@pytest.fixture(scope="session")
+def tagged_run(tables: Path, warm_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with several labels an image. Tests leave it as it is."""
+    from headstart.workflow import train
+
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return train(tables / "tags.csv", out, base="untrained", cache=warm_cache, finetune=False, precision="f32")
+
+
+@pytest.fixture(scope="session")
+def weight_run(tables: Path, warm_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that predicts a number. Tests leave it as it is."""
+    from headstart.workflow import train
+
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return train(tables / "weights.csv", out, base="untrained", cache=warm_cache, finetune=False, precision="f32")
 
 
 @pytest.fixture

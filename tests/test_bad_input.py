@@ -337,3 +337,45 @@ def test_a_place_for_the_run_among_the_images(train: Train, data: Path) -> None:
     message = f"{inside} lies inside {data}, where it would pass for a class; name a folder elsewhere with --out"
     fails(train(data, **{"--out": inside}), message, code=2)
     assert not inside.exists()
+
+
+@pytest.fixture
+def a_table(data: Path) -> Callable[[str], Path]:
+    """`a_table(text)` is a table beside the images."""
+
+    def write(text: str) -> Path:
+        path = data / "labels.csv"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+TABLES = [
+    ("", "labels.csv has no rows below its header; give a table with a header and a row per image", 1),
+    ("file,label\ncat/000.png\n", "labels.csv, row 2 has 1 cell, and the header 2; give each row a cell per column", 1),
+    ("file,label\ncat/999.png,a\n", "labels.csv, row 2, column 'file': there is no file 'cat/999.png'", 1),
+    ("file,label\ncat/000.png,\ncat/001.png,a\n", "labels.csv, row 2, column 'label': there is no label", 1),
+    ("file,label\ncat/000.png,a\ncat/000.png,b\n", "row 3, column 'file': 'cat/000.png' is in row 2 already", 1),
+    ("x,y,z\ncat/000.png,1,b\n", "labels.csv: it can't be told which of 'y', 'z' holds the labels", 2),
+    ("file,label\n../../etc/passwd,a\n", "there is no file '../../etc/passwd'", 1),
+    ("file,label\ncat/000.png,0.5\ncat/001.png,1e999\n", "row 3, column 'label': '1e999' is no finite number", 1),
+    (
+        "file,label\ncat/000.png,1e308\ncat/001.png,-1e308\ncat/002.png,1.5\ncat/003.png,1e308\ncat/004.png,1e308\n",
+        "the numbers of the training images are too large to compute with; give others, or in another unit",
+        1,
+    ),
+    ("file,label\ncat/000.png,0.5\ncat/001.png,1.5\n", "the number 'label' has 2 usable images; at least 3 are", 1),
+    ("file,a,b\ncat/000.png,1,0\ncat/001.png,0,1\n", "label 'a' has 1 usable image; at least 3 are needed", 1),
+    ("file,a,b\ncat/000.png,1,0\ncat/001.png,0,0\n", "no image has the label 'b'; leave its column out", 1),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "code"), TABLES)
+def test_a_table_that_cant_be_learned_from(
+    train: Train, a_table: Callable[[str], Path], text: str, message: str, code: int
+) -> None:
+    finished = train(a_table(text))
+    assert finished.code == code
+    assert message in finished.err
+    assert "Traceback" not in finished.err

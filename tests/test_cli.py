@@ -350,3 +350,77 @@ def test_where_classes_are_skewed_the_result_tells_more_than_accuracy(
     assert f"balanced accuracy  {test['balanced_accuracy']:.1%} (95 % interval " in finished.out
     assert "of test images: what always answering it would be right for" in finished.out
     assert "logit adjustment: as asked" in finished.out
+
+
+def test_training_labels_prints_what_people_judge_by(
+    headstart: Command, tables: Path, warm_cache: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["--base", "untrained", "--cache", warm_cache, "--no-finetune"]
+    finished = headstart("train", tables / "tags.csv", "--out", out, *arguments)
+    assert finished.code == 0, finished.err
+    test = Run.load(out).metrics["test"]
+    lines = finished.out.splitlines()
+    assert lines[0].split("  ", 1)[1].strip().startswith(f"{test['mean_average_precision']:.1%} (95 % interval ")
+    assert lines[0].rstrip().endswith(f"{test['n']} images)")
+    assert [line.split("  ")[0].strip() for line in lines[:3]] == [
+        *("test mean average precision", "micro F1", "all labels right")
+    ]
+
+
+def test_training_numbers_prints_what_people_judge_by(
+    headstart: Command, tables: Path, warm_cache: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["--base", "untrained", "--cache", warm_cache, "--no-finetune"]
+    arguments += ["--image-column", "file", "--label-column", "weight", "--task", "regression"]
+    finished = headstart("train", tables / "weights.csv", "--out", out, *arguments)
+    assert finished.code == 0, finished.err
+    test = Run.load(out).metrics["test"]
+    rows = dict(line.split("  ", 1) for line in finished.out.splitlines())
+    assert rows["test mean absolute error"].strip().startswith(f"{test['mae']:.4g} (95 % interval ")
+    assert f"held {test['interval']['covered']:.1%} of test images" in rows["90% intervals"]
+    assert rows["chosen"].strip().startswith("probe: ")
+
+
+def test_labels_are_predicted_with_their_probabilities(headstart: Command, tagged_run: Run, tables: Path) -> None:
+    paths = sorted(tables.glob("*.png"))[:12]
+    predictions = tagged_run.predict(paths)
+    entries = json.loads(headstart("predict", tagged_run.folder, *paths, "--json").out)
+    lines = headstart("predict", tagged_run.folder, *paths).out.splitlines()[1:]
+    for prediction, entry, line in zip(predictions, entries, lines, strict=True):
+        assert entry["labels"] == list(prediction.labels)
+        assert entry["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-5)
+        told = ", ".join(f"{label} {prediction.probabilities[label]:.1%}" for label in prediction.labels)
+        assert line.removeprefix(prediction.source).strip() == told or line.split(maxsplit=1)[1].startswith(
+            "none (near"
+        )
+    assert any(prediction.labels for prediction in predictions)
+
+
+def test_where_no_label_applies_the_nearest_is_told(headstart: Command, tagged_run: Run, tables: Path) -> None:
+    paths = sorted(tables.glob("*.png"))
+    bare = next(prediction for prediction in tagged_run.predict(paths) if not prediction.labels)
+    line = headstart("predict", tagged_run.folder, bare.source).out.splitlines()[1]
+    assert line.split(maxsplit=1)[1].strip() == f"none (nearest: {bare.label} {bare.confidence:.1%})"
+
+
+def test_numbers_are_predicted_with_their_intervals(headstart: Command, weight_run: Run, tables: Path) -> None:
+    path = tables / "003.png"
+    (expected,) = weight_run.predict([path])
+    (entry,) = json.loads(headstart("predict", weight_run.folder, path, "--json").out)
+    assert entry["file"] == str(path)
+    assert entry["value"] == pytest.approx(expected.value, abs=1e-3)
+    assert entry["interval"] == pytest.approx(expected.interval, abs=1e-3)
+    line = headstart("predict", weight_run.folder, path).out.splitlines()[1]
+    low, high = expected.interval
+    assert line.removeprefix(str(path)).strip() == f"{expected.value:.4g} ({low:.4g} to {high:.4g})"
+
+
+def test_an_unreadable_file_has_neither_labels_nor_a_number(
+    headstart: Command, tagged_run: Run, weight_run: Run, text_file: Path
+) -> None:
+    for run in (tagged_run, weight_run):
+        finished = headstart("predict", run.folder, text_file, "--json")
+        assert finished.code == 1
+        assert set(json.loads(finished.out)[0]) == {"file", "error"}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from headstart.data.audit import Audit, audit
-from headstart.data.scan import scan
+from headstart.data.labels import Label, Task, names_in
+from headstart.data.scan import Dataset, Sample, scan
 from headstart.errors import DataError
 
 
@@ -152,3 +153,54 @@ def test_a_class_that_only_repeats_another_s_images_is_refused_with_the_reason(t
     message = "no image of class 'dog' can be used: 0.png: the same image is labelled 'cat' and 'dog'"
     with pytest.raises(DataError, match=re.escape(message)):
         audited(tmp_path, contents)
+
+
+def table_of(tmp_path: Path, labels: dict[str, Label], task: Task, contents: dict[str, str] | None = None) -> Audit:
+    """The audit of a table with so many files, each with bytes of its own unless said otherwise."""
+    samples = tuple(Sample(tmp_path / name, label) for name, label in labels.items())
+    found = sorted({name for label in labels.values() for name in names_in(label)}) or ["weight"]
+    digests = {
+        sample.path: hashlib.sha256((contents or {}).get(sample.path.name, sample.path.name).encode()).hexdigest()
+        for sample in samples
+    }
+    return audit(Dataset(tmp_path, samples, tuple(found), task, "table"), digests, {})
+
+
+def test_an_image_with_other_labels_elsewhere_is_a_contradiction(tmp_path: Path) -> None:
+    labels: dict[str, Label] = {f"{n}.png": ("a", "b") for n in range(3)} | {"x.png": ("a",), "y.png": ("a", "b")}
+    found = table_of(tmp_path, labels, "multi-label", {"x.png": "same", "y.png": "same"})
+    reason = "the same image is labelled 'a' and 'a' + 'b'"
+    assert {left.path.name: left.reason for left in found.quarantined} == {"x.png": reason, "y.png": reason}
+
+
+def test_an_image_with_another_number_elsewhere_is_a_contradiction_and_with_the_same_a_copy(tmp_path: Path) -> None:
+    labels: dict[str, Label] = {"a.png": 1.0, "b.png": 2.5, "c.png": 1.0, "d.png": 3.0, "e.png": 3.0}
+    found = table_of(tmp_path, labels, "regression", {"a.png": "same", "b.png": "same", "d.png": "x", "e.png": "x"})
+    reason = "the same image is labelled 1 and 2.5"
+    assert {left.path.name: left.reason for left in found.quarantined} == {"a.png": reason, "b.png": reason}
+    assert found.duplicates == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "message"),
+    [
+        (
+            {"a.png": ("x",), "b.png": ("x",), "c.png": ("x", "y"), "d.png": ()},
+            "multi-label",
+            "label 'y' has 1 usable image; at least 3 are needed: one each to train, to validate and to test; "
+            "add images of it, or take it out of the table",
+        ),
+        (
+            {"a.png": 1.0, "b.png": 2.0},
+            "regression",
+            "the number 'weight' has 2 usable images; at least 3 are needed: one each to train, to validate and to "
+            "test; add images of it",
+        ),
+    ],
+)
+def test_too_few_images_of_a_table_are_refused(
+    tmp_path: Path, labels: dict[str, Label], task: Task, message: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        table_of(tmp_path, labels, task)
+    assert str(caught.value) == message

@@ -168,3 +168,101 @@ def test_any_split_fills_every_part_and_depends_on_content_and_seed_alone(
     assert len(sides) == len({content for _, content in found})
     shuffled = shuffle.sample(found, len(found))
     assert place_of(shuffled, seed) == place_of(found, seed)
+
+
+# Images of a table as (labels, content).
+Tagged = list[tuple[tuple[str, ...], str]]
+
+
+def tagged(found: Tagged, seed: int = 0) -> dict[str, Part]:
+    """The part of each content."""
+    samples = [Sample(Path(f"{number}.png"), labels) for number, (labels, _) in enumerate(found)]
+    digests = [hashlib.sha256(content.encode()).hexdigest() for _, content in found]
+    parts = split(samples, digests, seed, "multi-label", "table").parts
+    return dict(zip((content for _, content in found), parts, strict=True))
+
+
+def test_every_label_is_in_every_part_where_images_suffice() -> None:
+    found: Tagged = [(("common",), f"c{number}") for number in range(200)]
+    found += [(("common", "rare"), f"r{number}") for number in range(3)] + [(("few",), f"f{n}") for n in range(4)]
+    found += [((), f"n{number}") for number in range(40)]
+    for seed in range(20):
+        places = tagged(found, seed)
+        present = {(label, places[content]) for labels, content in found for label in labels}
+        assert present == {(label, part) for label in ("common", "rare", "few") for part in PARTS}
+
+
+def test_topping_up_a_label_never_takes_another_one_s_last_image_away() -> None:
+    """Both labels are on the same three images; moving one image for the first must leave the second in all parts."""
+    found: Tagged = [(("a", "b"), f"x{number}") for number in range(3)]
+    for seed in range(20):
+        assert set(tagged(found, seed).values()) == set(PARTS)
+
+
+def test_images_with_labels_are_divided_as_any_others() -> None:
+    found: Tagged = [(("a",) if number % 2 else ("a", "b"), str(number)) for number in range(4000)]
+    places = list(tagged(found).values())
+    for part in PARTS:
+        assert places.count(part) / 4000 == pytest.approx(SHARES[part], abs=0.03)
+
+
+def test_no_image_with_labels_moves_when_others_come_that_leave_no_label_short() -> None:
+    found: Tagged = [(("a",) if number % 2 else ("a", "b"), str(number)) for number in range(100)]
+    before = tagged(found)
+    after = tagged([*found, *((("b", "c"), f"new {number}") for number in range(50))])
+    assert {content: after[content] for content in before} == before
+
+
+def test_a_label_with_fewer_images_than_parts_is_refused() -> None:
+    with pytest.raises(DataError, match="label 'b' has too few different images: 2, where 3 are needed, one a part"):
+        tagged([(("a",), "1"), (("a",), "2"), (("a", "b"), "3"), (("b",), "4")])
+
+
+@settings(deadline=None)
+@given(
+    labels=st.lists(st.sets(st.sampled_from("abcd")), min_size=30, max_size=60),
+    seed=st.integers(0, 2**32),
+    shuffle=st.randoms(use_true_random=False),
+)
+def test_the_order_of_images_with_labels_does_not_matter(
+    labels: list[set[str]], seed: int, shuffle: random.Random
+) -> None:
+    found: Tagged = [(tuple(sorted(own)), str(number)) for number, own in enumerate(labels)]
+    found += [(("a", "b", "c", "d"), f"all {number}") for number in range(3)]
+    assert tagged(shuffle.sample(found, len(found)), seed) == tagged(found, seed)
+
+
+def numbered(values: list[float], seed: int = 0) -> Split:
+    samples = [Sample(Path(f"{number}.png"), value) for number, value in enumerate(values)]
+    digests = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(len(values))]
+    return split(samples, digests, seed, "regression", "table")
+
+
+def test_numbers_are_divided_by_content_and_seed_whatever_they_are() -> None:
+    values = [float(number) for number in range(3000)]
+    found = numbered(values)
+    assert found.parts == numbered(values[::-1]).parts != numbered(values, seed=1).parts
+    assert found.origin == "drawn from the images' content and the seed"
+    for part in PARTS:
+        assert found.parts.count(part) / 3000 == pytest.approx(SHARES[part], abs=0.03)
+        assert sum(values[place] for place in found.indices(part)) / found.parts.count(part) == pytest.approx(
+            1500, rel=0.1
+        )
+    longer = numbered([*values, *values])
+    assert longer.parts[:3000] == found.parts
+
+
+def test_three_numbers_fill_three_parts_and_two_do_not() -> None:
+    assert set(numbered([1.0, 2.0, 3.0]).parts) == set(PARTS)
+    with pytest.raises(DataError, match="the table has too few different images: 2, where 3 are needed"):
+        numbered([1.0, 2.0])
+
+
+def test_parts_of_a_table_are_said_to_be_its_own() -> None:
+    samples = [Sample(Path(f"{number}.png"), float(number), "train") for number in range(20)]
+    samples += [Sample(Path(f"{number}.png"), float(number), "test") for number in range(20, 25)]
+    digests = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(25)]
+    found = split(samples, digests, 0, "regression", "table")
+    assert found.origin == "as the table gives it; validation drawn from the training part"
+    assert set(found.parts[:20]) == {"train", "validation"}
+    assert set(found.parts[20:]) == {"test"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headstart.evaluation.calibration import COLDEST, HOTTEST, fit_temperature, softmax
+from headstart.evaluation.calibration import COLDEST, HOTTEST, best_temperature, fit_temperature, sigmoid, softmax
 from headstart.evaluation.metrics import expected_calibration_error, log_loss
 
 RNG_SEED = 0
@@ -74,3 +74,15 @@ def test_the_temperature_of_weighted_images_is_that_of_images_repeated_as_often(
     found = fit_temperature(logits, labels, times.astype(float))
     assert found == pytest.approx(fit_temperature(logits[repeated], labels[repeated]), rel=1e-3)
     assert found != pytest.approx(fit_temperature(logits, labels), rel=1e-3)
+
+
+def test_the_sigmoid_is_that_of_scipy_at_every_size() -> None:
+    from scipy.special import expit
+
+    logits = np.array([[-800.0, -3.0, 0.0], [1e-9, 3.0, 800.0]])
+    np.testing.assert_allclose(sigmoid(logits), expit(logits), atol=1e-15)
+    np.testing.assert_allclose(sigmoid(logits, 2.0), expit(logits / 2), atol=1e-15)
+
+
+def test_the_best_temperature_is_where_the_loss_is_smallest() -> None:
+    assert best_temperature(lambda temperature: (temperature - 3.0) ** 2) == pytest.approx(3.0, rel=1e-4)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from headstart.features.store import Store
 from headstart.images.views import PLAIN, UPSIDE_DOWN
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.finetune import Labelled
+from headstart.learn.kinds import Kind, MultiLabel
 from headstart.learn.probe import Probe, fit_probe
 
 IMAGES, TRAINED_ON = 240, 160
@@ -29,6 +30,7 @@ class Problem:
     Attributes:
         inputs: of the validation images, as the base takes them.
         pooled: features of the validation images, shape (images, features).
+        trained_on: likewise, of the training images.
         cut: the layer that `features` come from.
     """
 
@@ -36,6 +38,7 @@ class Problem:
     validation: Labelled
     inputs: np.ndarray
     pooled: np.ndarray
+    trained_on: np.ndarray
     probe: Probe
     features: FeatureSet
     cut: str = CUT
@@ -57,9 +60,29 @@ def problem(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Problem]:
             Labelled(digests[TRAINED_ON:], labels[TRAINED_ON:]),
             np.stack([BASE.spec.render(path.read_bytes())[0] for path in paths[TRAINED_ON:]]),
             vectors[TRAINED_ON:],
+            vectors[:TRAINED_ON],
             fit_probe(vectors[:TRAINED_ON], labels[:TRAINED_ON], 2, seed=0),
             features,
         )
+
+
+@pytest.fixture(scope="session")
+def as_kind(problem: Problem) -> Callable[[type[Kind]], Problem]:
+    """The problem with its two classes as labels, one the other's opposite, or as a number: `as_kind(MultiLabel)`."""
+
+    def make(kind: type[Kind]) -> Problem:
+        encoded = {
+            part: np.eye(2, dtype=np.float32)[found.labels] if kind is MultiLabel else 100 + 7.0 * found.labels
+            for part, found in (("train", problem.train), ("validation", problem.validation))
+        }
+        names = ("even", "odd") if kind is MultiLabel else ("weight",)
+        made = kind.of(encoded["train"], names)
+        train = Labelled(problem.train.digests, encoded["train"], made)
+        validation = Labelled(problem.validation.digests, encoded["validation"], made)
+        probe = fit_probe(problem.trained_on, encoded["train"], len(names), seed=0, kind=made)
+        return replace(problem, train=train, validation=validation, probe=probe)
+
+    return make
 
 
 def _write(root: Path, labels: np.ndarray) -> list[Path]:

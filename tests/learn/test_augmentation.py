@@ -10,6 +10,7 @@ from headstart.learn.augmentation import (
     choose_augmentation,
     choose_by_learning,
 )
+from headstart.learn.kinds import Regression
 
 PLAIN_ACCURACY = 0.9
 FINE, SPOILT = PLAIN_ACCURACY - TOLERATED_LOSS + 0.001, PLAIN_ACCURACY - TOLERATED_LOSS - 0.001
@@ -72,3 +73,13 @@ def test_the_widest_preset_that_a_probe_learns_from_without_harm(
     assert found.preset == preset
     assert wanted == list(presets[:asked])
     assert found.reason.startswith("validation log loss of a probe that learns from such views: 0.300 for crops, ")
+
+
+def test_what_isnt_a_class_is_told_by_its_own_measure() -> None:
+    found = choose_augmentation(0.5, lambda view: 0.4, Regression())
+    assert (found.preset, found.reason) == (
+        "crops",
+        "on validation images the probe's R² is 0.500 as they are and 0.400 mirrored",
+    )
+    learned = choose_by_learning(("crops", "natural"), lambda preset: 1.0, Regression())
+    assert learned.reason.startswith("validation squared error of a probe that learns from such views: 1.000 for crops")

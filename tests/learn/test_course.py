@@ -13,6 +13,7 @@ from headstart.evaluation.calibration import softmax
 from headstart.evaluation.metrics import log_loss
 from headstart.learn.checkpoint import Checkpoint, Checkpoints
 from headstart.learn.course import Course, Epoch
+from headstart.learn.kinds import CLASSES
 
 LABELS = np.array([0, 1, 1])
 RIGHT = np.array([[4.0, 0.0], [0.0, 4.0], [0.0, 4.0]], np.float32)
@@ -31,7 +32,7 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
 
 
 def start(model: Any, checkpoint: Checkpoint | None = None, weights: np.ndarray | None = None) -> Course:
-    return Course(model, model, LABELS, weights, (2, 3, 2), checkpoint)
+    return Course(model, model, CLASSES, LABELS, weights, (2, 3, 2), checkpoint)
 
 
 def set_all(model: Any, value: float) -> None:

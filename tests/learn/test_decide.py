@@ -9,6 +9,7 @@ import pytest
 from headstart.evaluation.calibration import fit_temperature, softmax
 from headstart.evaluation.metrics import METRICS, balanced_log_loss, equal_class_weights, log_loss, log_losses
 from headstart.learn.decide import Candidate, decide
+from headstart.learn.kinds import MultiLabel, Regression
 
 IMAGES = 300
 LABELS = np.arange(IMAGES) % 3
@@ -179,3 +180,68 @@ def test_balanced_accuracy_must_not_fall_where_classes_are_balanced() -> None:
     assert decision.comparison is not None
     assert decision.comparison.is_significant
     assert decision.reason.endswith("from 100.0% to 96.7%: balanced accuracy falls")
+
+
+TAGS = (np.random.default_rng(0).uniform(size=(IMAGES, 3)) < 0.4).astype(np.float32)
+
+
+def tagged(strength: float, seed: int = 0) -> Candidate:
+    noise = np.random.default_rng(seed).normal(size=TAGS.shape)
+    return Candidate.of((strength * (2 * TAGS - 1) + noise).astype(np.float32), TAGS, kind=MultiLabel())
+
+
+def test_labels_are_decided_by_binary_log_loss_and_mean_average_precision() -> None:
+    probe, finetuned = tagged(0.5), tagged(1.5)
+    decision = decide(probe, finetuned, "", seed=0)
+    assert decision.chosen == "finetune"
+    assert re.search(
+        r"changes the log loss by -0\.\d+ \(p = 0\.0001\) and mean average precision from \d\d\.\d% to 9\d\.\d%$",
+        decision.reason,
+    )
+    assert decision.comparison is not None
+    assert decision.comparison.gain == pytest.approx(probe.scores()["log_loss"] - finetuned.scores()["log_loss"])
+    assert decide(finetuned, probe, "", seed=0).chosen == "probe"
+
+
+def test_a_candidate_settles_thresholds_by_calibrated_probabilities() -> None:
+    found, hotter = tagged(1.0), tagged(1.0)
+    hotter = Candidate.of(found.logits * 5, TAGS, kind=MultiLabel())
+    assert hotter.temperature == pytest.approx(5 * found.temperature, rel=0.01)
+    assert isinstance(hotter.kind, MultiLabel)
+    assert isinstance(found.kind, MultiLabel)
+    np.testing.assert_allclose(hotter.kind.thresholds, found.kind.thresholds, atol=0.01)
+    assert len(set(found.kind.thresholds)) == 3
+
+
+NUMBERS = np.random.default_rng(1).normal(100, 20, IMAGES)
+
+
+def numbered(noise: float, seed: int = 0, views: int = 0) -> Candidate:
+    kind = Regression.of(NUMBERS, ("weight",))
+    rng = np.random.default_rng(seed)
+    plain, *more = (
+        ((NUMBERS - kind.mean) / kind.deviation + rng.normal(0, noise, IMAGES))[:, None] for _ in range(views + 1)
+    )
+    return Candidate.of(plain, NUMBERS, more, kind=kind)
+
+
+def test_numbers_are_decided_by_squared_error() -> None:
+    probe, finetuned = numbered(0.9), numbered(0.5, seed=1)
+    decision = decide(probe, finetuned, "", seed=0)
+    assert decision.chosen == "finetune"
+    assert re.search(
+        r"changes the squared error by -0\.\d+ \(p = .*\) and R² from -?0\.\d+ to 0\.\d+$", decision.reason
+    )
+    same = decide(probe, numbered(0.9, seed=2), "", seed=0)
+    assert (same.chosen, same.comparison is not None) == ("probe", True)
+
+
+def test_a_number_has_no_temperature_and_settles_its_interval_by_the_plain_view() -> None:
+    found = numbered(0.5, views=2)
+    assert found.temperature == 1
+    assert isinstance(found.kind, Regression)
+    errors = np.sort(np.abs(found.probabilities - NUMBERS))
+    assert found.kind.half_width == errors[int(np.ceil(0.9 * (IMAGES + 1))) - 1]
+    in_views = [np.square((found.kind.predict(view) - NUMBERS) / found.kind.deviation) for view in found.more]
+    plain = np.square((found.probabilities - NUMBERS) / found.kind.deviation)
+    np.testing.assert_allclose(found.losses(), np.mean([plain, *in_views], axis=0))

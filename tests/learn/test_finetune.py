@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +18,10 @@ from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN
 from headstart.learn import finetune as module
 from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune, logits_in_views
 from headstart.learn.imbalance import adjustment
+from headstart.learn.kinds import Kind, MultiLabel, Regression
 
 VIEWS = (PLAIN, UPSIDE_DOWN)
+AsKind = Callable[[type[Kind]], Any]
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def weights(model: Any) -> dict[str, np.ndarray]:
 def tune(problem: Any, *, images: int | None = None, **recipe: Any) -> Trained:
     """Fine-tune a fresh base on the first few images of the problem."""
     settings = {"epochs": 2, "batch_size": 16, "learning_rate": 3e-3, "dropout": 0.2} | recipe
-    train = Labelled(problem.train.digests[:images], problem.train.labels[:images])
+    train = Labelled(problem.train.digests[:images], problem.train.labels[:images], problem.train.kind)
     base, advanced = BASE.build(), []
     before = weights(base)
     result = finetune(
@@ -350,3 +353,32 @@ def test_validation_lets_every_class_count_alike_where_classes_are_balanced(prob
     assert result.history[0].validation_accuracy == pytest.approx(balanced_accuracy(start, labels))
     end = balanced_log_loss(softmax(result.validation_logits[0]), labels)
     assert end <= min(entry.validation_loss for entry in result.history) + 1e-6
+
+
+@pytest.mark.parametrize("kind", [MultiLabel, Regression])
+def test_labels_and_numbers_are_fine_tuned_from_their_probe(as_kind: AsKind, kind: type[Kind]) -> None:
+    found = as_kind(kind)
+    result = tune(found, epochs=12).result
+    made, validation = found.validation.kind, found.validation
+    assert result.validation_logits.shape == (2, 80, found.probe.bias.size)
+    first, best = result.history[0], result.history[result.best_epoch]
+    probe_scores = found.probe.logits(found.pooled)
+    assert first.validation_loss == pytest.approx(made.loss(probe_scores, validation.labels), abs=1e-3)
+    assert best.validation_loss < 0.75 * first.validation_loss
+    assert best.validation_accuracy > first.validation_accuracy + 0.2
+    assert made.loss(result.validation_logits[0], validation.labels) <= best.validation_loss + 1e-6
+    assert result.history[-1].loss is not None
+    assert result.history[-1].loss < 0.75 * (result.history[1].loss or 0)
+    np.testing.assert_allclose(from_images(result, found), result.validation_logits[0], atol=0.03)
+
+
+def test_another_kind_is_another_fine_tuning(problem: Any, as_kind: AsKind) -> None:
+    """A checkpoint of one must never be taken for the other's, nor one of numbers in another unit."""
+    numbers = as_kind(Regression)
+    other = replace(numbers.train, kind=replace(numbers.train.kind, deviation=1.0))
+    recipe = Recipe(problem.cut, VIEWS, epochs=1)
+    names = [
+        module._identity(recipe, problem.features, numbers.probe, train, numbers.validation, [])
+        for train in (numbers.train, other)
+    ]
+    assert names[0] != names[1]

@@ -14,6 +14,7 @@ from headstart.catalog.untrained import BASE
 from headstart.images.views import PLAIN, UPSIDE_DOWN
 from headstart.learn.checkpoint import Checkpoints
 from headstart.learn.finetune import FineTuned, Labelled, Recipe, finetune
+from headstart.learn.kinds import Kind, MultiLabel, Regression
 
 EPOCHS, IMAGES, BATCH = 4, 40, 16
 STEPS = 3  # an epoch
@@ -27,7 +28,7 @@ class Killed(BaseException):
 
 
 def tune(problem: Any, checkpoints: Checkpoints | None, advance: Advance = lambda count: None, **changes: Any) -> Any:
-    train = Labelled(problem.train.digests[:IMAGES], problem.train.labels[:IMAGES])
+    train = Labelled(problem.train.digests[:IMAGES], problem.train.labels[:IMAGES], problem.train.kind)
     recipe = replace(RECIPE, **changes)
     return finetune(
         BASE.build(), recipe, problem.features, problem.probe, train, problem.validation, advance, checkpoints
@@ -127,3 +128,16 @@ def test_any_other_fine_tuning_starts_at_the_beginning(problem: Any, tmp_path: P
     for changes in ({"seed": 4}, {"epochs": EPOCHS + 1}):
         assert killed_after(problem, Checkpoints(tmp_path), 0, **changes) == 0
     assert killed_after(problem, Checkpoints(tmp_path), 0) == 2 * IMAGES
+
+
+@pytest.mark.parametrize("kind", [MultiLabel, Regression])
+def test_labels_and_numbers_go_on_as_well(
+    as_kind: Callable[[type[Kind]], Any], kind: type[Kind], tmp_path: Path
+) -> None:
+    problem = as_kind(kind)
+    uninterrupted = tune(problem, None)
+    assert uninterrupted.best_epoch > 0
+    killed_after(problem, Checkpoints(tmp_path), 2 * STEPS + 1)
+    advanced: list[int] = []
+    assert_same(tune(problem, Checkpoints(tmp_path), advanced.append), uninterrupted)
+    assert advanced[0] == 2 * IMAGES

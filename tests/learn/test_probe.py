@@ -9,6 +9,7 @@ import pytest
 from headstart.evaluation.calibration import softmax
 from headstart.evaluation.metrics import accuracy, balanced_accuracy, balanced_log_loss
 from headstart.learn.imbalance import NOT_BALANCED
+from headstart.learn.kinds import MultiLabel, Regression
 from headstart.learn.probe import (
     MOST_FOLDS,
     MOST_IMAGES_TO_CHOOSE,
@@ -363,3 +364,59 @@ def test_a_single_image_of_a_class_can_be_balanced_too() -> None:
     labels[:], labels[0] = 0, 1
     for balance in ("auto", "none", "logits", "weights"):
         assert fit_probe(x, labels, 2, seed=0, balance=balance).folds == 0
+
+
+def tags(images: int, seed: int = 0) -> Problem:
+    """Features that each tell one of three labels, the last of them rare."""
+    rng = np.random.default_rng(seed)
+    targets = (rng.uniform(size=(images, 3)) < [0.5, 0.3, 0.06]).astype(np.float32)
+    x = np.concatenate([targets + rng.normal(0, 0.5, targets.shape), rng.normal(size=(images, 5))], axis=1)
+    return x.astype(np.float32), targets
+
+
+def test_labels_are_learned_one_against_the_rest_with_a_strength_for_all() -> None:
+    x, targets = tags(300)
+    kind = MultiLabel.of(targets, ("a", "b", "c"))
+    advanced: list[int] = []
+    probe = fit_probe(x, targets, 3, 0, advanced.append, kind=kind)
+    assert probe.kind is kind
+    assert (probe.weights.shape, probe.bias.shape, probe.folds) == ((8, 3), (3,), MOST_FOLDS)
+    assert probe.strength == min(probe.cross_validated, key=lambda strength: probe.cross_validated[strength])
+    assert sum(advanced) <= most_fits(targets, kind=kind)
+    new, new_targets = tags(300, seed=1)
+    assert kind.goodness(kind.predict(probe.logits(new)), new_targets) > 0.7
+    assert np.abs(probe.weights[:3]).argmax(axis=0).tolist() == [0, 1, 2]
+    assert probe.balancing == NOT_BALANCED
+
+
+def test_a_number_is_learned_in_units_of_its_deviation() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 6)).astype(np.float32)
+    targets = 1000 + 50 * x[:, 0].astype(np.float64) + rng.normal(0, 10, 300)
+    kind = Regression.of(targets[:200], ("weight",))
+    probe = fit_probe(x[:200], targets[:200], 1, 0, kind=kind)
+    assert (probe.weights.shape, probe.bias.shape) == ((6, 1), (1,))
+    assert kind.goodness(kind.predict(probe.logits(x[200:])), targets[200:]) > 0.9
+    again = refit_probe(probe, x, targets)
+    assert again.kind is kind
+    np.testing.assert_allclose(kind.predict(again.logits(x)), kind.predict(probe.logits(x)), atol=10)
+    assert np.abs(again.weights - probe.weights).max() > 1e-5
+
+
+def test_the_cross_validated_loss_of_a_number_is_that_of_the_fold_left_out() -> None:
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 30)).astype(np.float32)
+    targets = x[:, 0] + rng.normal(size=100)
+    kind = Regression.of(targets, ("weight",))
+    found = fit_probe(x, targets, 1, 3, kind=kind).cross_validated
+    strata = kind.strata(targets)
+    folds = list(StratifiedKFold(5, shuffle=True, random_state=3).split(strata, strata))
+    for strength, loss in found.items():
+        model = make_pipeline(StandardScaler(), Ridge(1 / strength))
+        scores = cross_val_score(model, x, targets / kind.deviation, cv=folds, scoring="neg_mean_squared_error")
+        assert loss == pytest.approx(-scores.mean(), rel=1e-3)

@@ -49,9 +49,9 @@ def test_what_averaging_brings_is_said_with_its_cost(fake_run) -> None:
     found = looks_of(fake_run(finetuned=False, views=section()))
     assert found.intro.startswith("The classifier looks at each image in 4 mirrored or turned views and averages")
     assert "about 4 times the work. The probe for the plain view alone was fitted to that alone." in found.intro
-    assert [(row.accuracy, row.log_loss, row.time, row.is_kept) for row in found.rows] == [
-        (0.858, 0.330, "25.3\u00a0ms", False),
-        (0.874, 0.304, "142\u00a0ms", True),
+    assert [(row.goodness, row.loss, row.time, row.is_kept) for row in found.rows] == [
+        ("85.8\u00a0%", 0.330, "25.3\u00a0ms", False),
+        ("87.4\u00a0%", 0.304, "142\u00a0ms", True),
     ]
     assert found.note.startswith("Averaging lowered the log loss by 0.026 nats an image. Were the two equally good")
     assert "a probability of 0.012 (" in found.note

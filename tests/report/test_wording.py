@@ -51,3 +51,16 @@ def test_tidy_replaces_what_could_mislead(character: str) -> None:
 
 def test_tidy_leaves_the_worlds_letters_alone() -> None:
     assert wording.tidy("Käfer 甲虫 خنفساء 🪲") == "Käfer 甲虫 خنفساء 🪲"
+
+
+@pytest.mark.parametrize(("deviation", "decimals"), [(0.4, 3), (1.0, 2), (25.0, 1), (999.0, 0), (1e6, 0), (1e-20, 12)])
+def test_decimals_tell_numbers_apart_that_vary_so_much(deviation: float, decimals: int) -> None:
+    assert wording.decimals_for(deviation) == decimals
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "shown"),
+    [(0.35, 3, "0.350"), (1234567.8, 0, "1,234,568"), (-0.5, 1, "−0.5"), (-0.0001, 2, "0.00"), (0.0, 0, "0")],
+)
+def test_numbers_are_shown_as_people_write_them(value: float, decimals: int, shown: str) -> None:
+    assert wording.number(value, decimals) == shown

@@ -121,3 +121,51 @@ def test_a_folder_without_a_readable_manifest_is_no_run(tmp_path: Path, kind: st
 def test_the_sum_of_a_file_is_its_sha256(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc" * 100_000)
     assert sha256_of(tmp_path / "file") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+LABELS: dict[str, Any] = {"kind": "multi-label", "thresholds": [0.5, 0.3]}
+NUMBER: dict[str, Any] = {"kind": "regression", "mean": 1.0, "deviation": 2.0, "coverage": 0.9, "half_width": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({}, "classes"),
+        ({"task": LABELS}, "multi-label"),
+        ({"task": NUMBER, "labels": ["weight"]}, "regression"),
+        ({"task": NUMBER | {"half_width": None}, "labels": ["weight"]}, "regression"),
+    ],
+)
+def test_every_task_comes_back(tmp_path: Path, manifest: Manifest, changes: dict[str, Any], kind: str) -> None:
+    assert read_manifest(write(tmp_path, manifest, **changes)).task.kind == kind
+
+
+def test_a_manifest_without_a_task_is_of_classes(tmp_path: Path, manifest: Manifest) -> None:
+    fields = json.loads(manifest.model_dump_json())
+    del fields["task"]
+    (tmp_path / "manifest.json").write_text(json.dumps(fields), encoding="utf-8")
+    assert read_manifest(tmp_path) == manifest
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": {"kind": "guess"}}, "task: Input tag 'guess' found using 'kind' does not match any of the expected"),
+        ({"task": {}}, "task: Unable to extract tag using discriminator 'kind'"),
+        ({"task": {"kind": "classes", "x": 1}}, "task.classes.x: Extra inputs are not permitted"),
+        ({"task": LABELS | {"thresholds": [0.5]}}, "the file: Value error, there must be as many thresholds as labels"),
+        ({"task": LABELS | {"thresholds": [0.5, 1.5]}}, "thresholds.1: Input should be less than or equal to 1"),
+        ({"task": LABELS | {"thresholds": [0.5, "0.5"]}}, "thresholds.1: Input should be a valid number"),
+        ({"task": NUMBER}, "the file: Value error, a regression has one label, the number's name"),
+        ({"task": NUMBER | {"deviation": 0}}, "task.regression.deviation: Input should be greater than 0"),
+        ({"task": NUMBER | {"mean": float("nan")}}, "task.regression.mean: Input should be a finite number"),
+        ({"task": NUMBER | {"half_width": -1}}, "half_width: Input should be greater than or equal to 0"),
+        ({"task": NUMBER | {"coverage": 1}}, "task.regression.coverage: Input should be less than 1"),
+    ],
+)
+def test_a_task_that_was_tampered_with_is_refused(
+    tmp_path: Path, manifest: Manifest, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RunError) as caught:
+        read_manifest(write(tmp_path, manifest, **changes))
+    assert message in str(caught.value)

@@ -18,7 +18,7 @@ def test_a_fine_tuned_candidate_answers_for_every_view_and_is_calibrated_on_the_
     logits = np.random.default_rng(0).normal(size=(3, 40, 2)).astype(np.float32)
     labels = np.arange(40) % 2
     result: Any = SimpleNamespace(validation_logits=logits)
-    images: Any = SimpleNamespace(part=lambda part: SimpleNamespace(labels=labels))
+    images: Any = SimpleNamespace(part=lambda part: Labelled([], labels))
     recipe = Recipe("cut", VIEWS, epochs=1)
     candidate = FinetunedClassifier(recipe, result, images, SimpleNamespace(), ()).candidate
     np.testing.assert_array_equal(candidate.logits, logits[0])
@@ -30,7 +30,7 @@ def test_a_fine_tuned_candidate_that_averages_answers_with_the_mean_over_its_tes
     logits = np.random.default_rng(0).normal(size=(3, 40, 2)).astype(np.float32)
     labels = np.arange(40) % 2
     result: Any = SimpleNamespace(validation_logits=logits)
-    images: Any = SimpleNamespace(part=lambda part: SimpleNamespace(labels=labels))
+    images: Any = SimpleNamespace(part=lambda part: Labelled([], labels))
     recipe = Recipe("cut", VIEWS, epochs=1, test_views=(PLAIN, MIRRORED))
     found = FinetunedClassifier(recipe, result, images, SimpleNamespace(), ())
     wanted = (logits[0] + logits[2]) / 2

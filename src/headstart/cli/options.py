@@ -33,6 +33,25 @@ ScalingOption = Annotated[
 TrustOption = Annotated[
     bool, typer.Option("--trust-model-file", help="Let your model file run its code: it is a program.")
 ]
+ImageColumnOption = Annotated[
+    str | None, typer.Option("--image-column", metavar="NAME", help="The table's column of paths; else it is found.")
+]
+LabelColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label-column",
+        metavar="NAME",
+        help="The table's column of labels or numbers; several, if each says 0 or 1 of a label; else they are found.",
+    ),
+]
+TaskOption = Annotated[
+    str,
+    typer.Option(
+        "--task",
+        metavar="auto|classes|multi-label|regression",
+        help="One class an image, any number of labels, or a number; auto takes what the table's cells look like.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Another seed is another split of the images.")]
 CacheOption = Annotated[
     Path | None,

@@ -23,7 +23,10 @@ def predict(
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="How many classes to show an image.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what images show, with calibrated probabilities. Unreadable files are reported, and the rest goes on.
+    """Say what images show, with calibrated probabilities, or numbers with 90 % intervals.
+
+    Where several labels may apply, those that pass their thresholds are shown. Unreadable files are reported, and the
+    rest goes on.
 
     \b
     headstart predict run new-photo.jpg more-photos/ --top 3
@@ -31,12 +34,13 @@ def predict(
     from headstart.run import Run
 
     loaded = Run.load(run)
+    several = loaded.manifest.task.kind == "multi-label"
     paths = _expand(images)
     predictions = _with_bar("Predicting", paths, loaded)
     if as_json:
-        print_json([_as_dict(prediction, top) for prediction in predictions])
+        print_json([_as_dict(prediction, top, several=several) for prediction in predictions])
     else:
-        _print_predictions(predictions, top)
+        _print_predictions(predictions, top, several=several)
     if all(prediction.error for prediction in predictions):
         raise typer.Exit(1)
 
@@ -67,10 +71,18 @@ def _with_bar(title: str, paths: list[Path], run: Run) -> list[Prediction]:
         return run.predict(paths, advance)
 
 
-def _as_dict(prediction: Prediction, top: int) -> dict[str, Any]:
+def _as_dict(prediction: Prediction, top: int, *, several: bool) -> dict[str, Any]:
     if prediction.error:
         return {"file": prediction.source, "error": prediction.error}
+    if prediction.value is not None:
+        return {"file": prediction.source, "value": prediction.value, "interval": prediction.interval}
     best = list(prediction.probabilities.items())[:top]
+    if several:
+        return {
+            "file": prediction.source,
+            "labels": list(prediction.labels),
+            "probabilities": prediction.probabilities,
+        }
     return {
         "file": prediction.source,
         "label": prediction.label,
@@ -79,10 +91,18 @@ def _as_dict(prediction: Prediction, top: int) -> dict[str, Any]:
     }
 
 
-def _print_predictions(predictions: Sequence[Prediction], top: int) -> None:
-    rows = []
-    for prediction in predictions:
-        best = list(prediction.probabilities.items())[:top]
-        answer = ", ".join(f"{label} {probability:.1%}" for label, probability in best)
-        rows.append((prediction.source, (prediction.error and f"can't be read: {prediction.error}") or answer))
+def _print_predictions(predictions: Sequence[Prediction], top: int, *, several: bool) -> None:
+    rows = [(prediction.source, _in_words(prediction, top, several=several)) for prediction in predictions]
     print_table(("file", "prediction"), rows)
+
+
+def _in_words(prediction: Prediction, top: int, *, several: bool) -> str:
+    """The most probable classes; the labels that apply, or if none does the nearest; or the number."""
+    if prediction.error:
+        return f"can't be read: {prediction.error}"
+    if prediction.value is not None:
+        low, high = prediction.interval or (None, None)
+        return f"{prediction.value:.4g}" if low is None else f"{prediction.value:.4g} ({low:.4g} to {high:.4g})"
+    shown = prediction.labels if several else tuple(prediction.probabilities)[:top]
+    told = ", ".join(f"{label} {prediction.probabilities[label]:.1%}" for label in shown)
+    return told or f"none (nearest: {prediction.label} {prediction.confidence or 0:.1%})"

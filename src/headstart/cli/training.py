@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,14 +14,17 @@ from headstart.cli.options import (
     CacheOption,
     EpochsOption,
     FinetuneOption,
+    ImageColumnOption,
     ImageSizeOption,
     JsonOption,
+    LabelColumnsOption,
     OfflineOption,
     PrecisionOption,
     RateOption,
     ScalingOption,
     SeedOption,
     StageOption,
+    TaskOption,
     TestViewsOption,
     TimeOption,
     TrustOption,
@@ -31,12 +34,29 @@ from headstart.cli.options import (
 from headstart.cli.printing import print_json, print_table, shown_progress
 
 if TYPE_CHECKING:
+    from headstart.data.labels import Task
     from headstart.run import Run
+
+# What is shown of the test part: each measure's words, name and format.
+HEADLINES: dict[Task, list[tuple[str, str, str]]] = {
+    "classes": [("test accuracy", "accuracy", ".1%")],
+    "multi-label": [
+        ("test mean average precision", "mean_average_precision", ".1%"),
+        ("micro F1", "micro_f1", ".1%"),
+        ("all labels right", "exact_match", ".1%"),
+    ],
+    "regression": [("test mean absolute error", "mae", ".4g"), ("R²", "r2", ".3f")],
+}
 
 
 def train(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with one subfolder of images per class.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A folder with one subfolder of images per class, or a table.")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder to make.")],
+    image_column: ImageColumnOption = None,
+    label_columns: LabelColumnsOption = None,
+    task: TaskOption = "auto",
     base: BaseOption = "efficientnet-lite0",
     weights: WeightsOption = None,
     offline: OfflineOption = False,
@@ -57,12 +77,15 @@ def train(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn a folder of labelled images into a classifier with an honest account of how good it is.
+    """Turn labelled images into a classifier, or a predictor of numbers, with an honest account of how good it is.
 
-    DATA has one subfolder per class, or folders train, validation and test that do.
+    DATA has one subfolder per class, or folders train, validation and test that do. Or it is a CSV or TSV table with a
+    header and a row per image: its path, relative to the table; its class, its labels or a number; and, if you like, in
+    a column called split, its part.
 
     \b
     headstart train photos/ --out run
+    headstart train labels.csv --out run
     """
     from headstart.workflow import train as train_run
     from headstart.workflow.base_choice import parse_image_size
@@ -71,6 +94,9 @@ def train(
         run = train_run(
             data,
             out,
+            image_column=image_column,
+            label_columns=label_columns or (),
+            task=task,
             base=base,
             weights=weights,
             offline=offline,
@@ -123,16 +149,14 @@ def _show_run(run: Run, *, as_json: bool) -> None:
     if as_json:
         print_json({"run": str(run.folder), "report": str(run.report), **metrics})
         return
-    test = metrics["test"]
-    low, high = test["accuracy_ci95"]
-    decision = next(choice for choice in run.manifest.choices if choice.what == "classifier")
+    decision = next(choice for choice in run.manifest.choices if choice.what in ("classifier", "predictor"))
     views = [("views", choice.reason) for choice in run.manifest.choices if choice.what == "test views"]
     seconds = {stage: spent for stage, spent in metrics["seconds"].items() if stage not in ("total", "decode")}
     print_table(
         ("", ""),
         [
-            ("test accuracy", f"{test['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}, {test['n']:,} images)"),
-            *_of_balance(run),
+            *_of_test(run),
+            *(_of_balance(run) if run.manifest.task.kind == "classes" else []),
             ("chosen", f"{decision.value}: {decision.reason}"),
             *views,
             ("seconds", ", ".join(f"{stage} {spent:.1f}" for stage, spent in seconds.items())),
@@ -141,6 +165,23 @@ def _show_run(run: Run, *, as_json: bool) -> None:
             ("run", str(run.folder)),
         ],
     )
+
+
+def _of_test(run: Run) -> list[tuple[str, str]]:
+    """How good it is, by what people judge by."""
+    test = run.metrics["test"]
+    rows = [(name, _with_interval(test, key, form)) for name, key, form in HEADLINES[run.manifest.task.kind]]
+    (name, value), *more = rows
+    found = [(name, f"{value[:-1]}, {test['n']:,} images)"), *more]
+    if interval := test.get("interval"):
+        within = f"±{interval['half_width']:.4g} held {interval['covered']:.1%} of test images"
+        found.append((f"{interval['coverage']:.0%} intervals", within))
+    return found
+
+
+def _with_interval(test: dict[str, Any], key: str, form: str) -> str:
+    low, high = test[f"{key}_ci95"]
+    return f"{test[key]:{form}} (95 % interval {low:{form}} to {high:{form}})"
 
 
 def _of_balance(run: Run) -> list[tuple[str, str]]:

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.data.labels import Task, in_words, written
 from headstart.data.scan import PARTS, Dataset, Sample
 from headstart.errors import DataError
 
 # One image for each part, or there is nothing to train on, to decide by, or to test with.
 FEWEST_IMAGES = 3
+NOUNS: dict[Task, str] = {"classes": "class", "multi-label": "label", "regression": "the number"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def audit(dataset: Dataset, digests: Mapping[Path, str], unreadable: Mapping[Pat
     for same in copies.values():
         reasons |= _contradictions(same) or _leaks(same)
     kept = tuple(sample for sample in readable if sample.path not in reasons)
-    _check_classes(dataset, kept, reasons)
+    _check_counts(dataset, kept, reasons)
     kept_digests = tuple(digests[sample.path] for sample in kept)
     quarantined = tuple(Quarantined(path, reasons[path], _byte_size(path)) for path in sorted(reasons))
     return Audit(kept, kept_digests, quarantined, duplicates=len(kept) - len(set(kept_digests)))
@@ -67,10 +69,10 @@ def audit(dataset: Dataset, digests: Mapping[Path, str], unreadable: Mapping[Pat
 
 def _contradictions(same: Sequence[Sample]) -> dict[Path, str]:
     """Files with the same bytes under two labels: at least one label is wrong, and nobody can tell which."""
-    labels = sorted({sample.label for sample in same})
+    labels = sorted({sample.label for sample in same}, key=written)
     if len(labels) == 1:
         return {}
-    return {sample.path: f"the same image is labelled {' and '.join(map(repr, labels))}" for sample in same}
+    return {sample.path: f"the same image is labelled {' and '.join(map(in_words, labels))}" for sample in same}
 
 
 def _leaks(same: Sequence[Sample]) -> dict[Path, str]:
@@ -86,21 +88,32 @@ def _leaks(same: Sequence[Sample]) -> dict[Path, str]:
     }
 
 
-def _check_classes(dataset: Dataset, kept: Sequence[Sample], reasons: Mapping[Path, str]) -> None:
-    for label, found in dataset.counts().items():
-        usable = [sample for sample in kept if sample.label == label]
-        if found and not usable:
-            path = next(sample.path for sample in dataset.samples if sample.label == label)
+def _check_counts(dataset: Dataset, kept: Sequence[Sample], reasons: Mapping[Path, str]) -> None:
+    """Each class or label, or else all images together, must have what the three parts need."""
+    usable = dataset.counts(kept)
+    for name, found in dataset.counts().items():
+        if found and not usable[name]:
+            path = next(sample.path for sample in dataset.samples if name in dataset.names_of(sample.label))
             raise DataError(
-                f"no image of class {label!r} can be used: {path.name}: {reasons[path]}",
-                "mend these files, or take the class's folder away",
+                f"no image of {_whose(dataset, name)} can be used: {path.name}: {reasons[path]}",
+                f"mend these files{_or_take_away(dataset)}",
             )
-        if len(usable) < FEWEST_IMAGES:
+        if usable[name] < FEWEST_IMAGES:
             raise DataError(
-                f"class {label!r} has {len(usable)} usable image{'s' * (len(usable) != 1)}; "
+                f"{_whose(dataset, name)} has {usable[name]} usable image{'s' * (usable[name] != 1)}; "
                 f"at least {FEWEST_IMAGES} are needed: one each to train, to validate and to test",
-                "add images of it, or take the class's folder away",
+                f"add images of it{_or_take_away(dataset)}",
             )
+
+
+def _whose(dataset: Dataset, name: str) -> str:
+    return f"{NOUNS[dataset.task]} {name!r}"
+
+
+def _or_take_away(dataset: Dataset) -> str:
+    if dataset.task == "regression":
+        return ""
+    return ", or take the class's folder away" if dataset.origin == "folders" else ", or take it out of the table"
 
 
 def _byte_size(path: Path) -> int:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from headstart.data.labels import Label, Task, names_in
 from headstart.errors import DataError, UsageError
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
-_PART_NAMES: dict[str, Part] = {
+PART_NAMES: dict[str, Part] = {
     "train": "train",
     "training": "train",
     "val": "validation",
@@ -30,35 +31,50 @@ LAYOUT_HINT = "give a folder with one subfolder of images per class"
 
 @dataclass(frozen=True)
 class Sample:
-    """A file that may be an image, the class whose folder it lies in, and the part it was put into, if any."""
+    """A file that may be an image, what is said of it, and the part it was put into, if any.
+
+    The label is the class whose folder it lies in, or what a table says of it.
+    """
 
     path: Path
-    label: str
+    label: Label
     part: Part | None = None
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The files below a folder.
+    """Files with what is said of them.
 
     Attributes:
-        root: the folder.
+        root: a folder that they all lie in.
         samples: in a fixed order, by path.
-        labels: the classes, in alphabetical order; a class's index here is its index everywhere.
+        labels: the classes, or the labels of which several may apply, in alphabetical order, or the name of the number
+            alone; a place here is its place everywhere.
+        task: what is to be predicted.
+        origin: where labels and parts come from.
+        choices: what was decided while reading, each as its name, its value and the reason.
     """
 
     root: Path
     samples: tuple[Sample, ...]
     labels: tuple[str, ...]
+    task: Task = "classes"
+    origin: Literal["folders", "table"] = "folders"
+    choices: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def is_divided(self) -> bool:
         return any(sample.part is not None for sample in self.samples)
 
-    def counts(self) -> dict[str, int]:
-        """Files a class."""
-        counted = Counter(sample.label for sample in self.samples)
+    def counts(self, samples: Sequence[Sample] | None = None) -> dict[str, int]:
+        """Files a class, a label or, of numbers, in all; of some samples, or of all there are."""
+        counted_from = self.samples if samples is None else samples
+        counted = Counter(name for sample in counted_from for name in self.names_of(sample.label))
         return {label: counted[label] for label in self.labels}
+
+    def names_of(self, label: Label) -> tuple[str, ...]:
+        """Those of `labels` that a label counts for."""
+        return self.labels if isinstance(label, float) else names_in(label)
 
 
 def scan(root: Path) -> Dataset:
@@ -75,7 +91,7 @@ def scan(root: Path) -> Dataset:
         problem = f"{root} is a file, not a folder" if root.exists() else f"there is no folder {root}"
         raise UsageError(problem, LAYOUT_HINT)
     samples = tuple(_divided(root) if _is_divided(root) else _class_folders(root, part=None))
-    labels = tuple(sorted({sample.label for sample in samples}))
+    labels = tuple(sorted({str(sample.label) for sample in samples}))
     _check(root, samples, labels)
     return Dataset(root, samples, labels)
 
@@ -90,7 +106,7 @@ def list_files(folder: Path) -> Iterator[Path]:
 
 
 def _is_divided(root: Path) -> bool:
-    parts = {folder.name: _PART_NAMES.get(folder.name.lower()) for folder in _folders(root)}
+    parts = {folder.name: PART_NAMES.get(folder.name.lower()) for folder in _folders(root)}
     if "train" not in parts.values():
         return False
     others = [name for name, part in parts.items() if part is None]
@@ -105,7 +121,7 @@ def _is_divided(root: Path) -> bool:
 
 def _divided(root: Path) -> Iterator[Sample]:
     for folder in _folders(root):
-        yield from _class_folders(folder, part=_PART_NAMES[folder.name.lower()])
+        yield from _class_folders(folder, part=PART_NAMES[folder.name.lower()])
 
 
 def _class_folders(root: Path, part: Part | None) -> Iterator[Sample]:

@@ -2,20 +2,32 @@
 
 An image's place depends on its own bytes and on the seed alone, so it doesn't move when other images come or go, and
 equal files always share a side. Shares come out right on average; each class is then topped up to have at least one
-image everywhere.
+image everywhere. Where several labels may apply to an image, each label is topped up, the rarest first, since it has
+the fewest images to choose among (the order of iterative stratification, Sechidis et al. 2011); which of them moves is
+again for its bytes to say. For numbers, chance alone divides: the parts' distributions are alike on average.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from headstart.data.labels import Label, Task, names_in, written
 from headstart.data.scan import PARTS, Part, Sample
 from headstart.errors import DataError
 
+Places = dict[str, Part]
+Shares = Mapping[Part, float]
+
 SHARES: dict[Part, float] = {"train": 0.70, "validation": 0.15, "test": 0.15}
+WITHIN: dict[Task, str] = {
+    "classes": ", within each class",
+    "multi-label": ", each label in every part",
+    "regression": "",
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,13 @@ class Split:
         return {part: self.parts.count(part) for part in PARTS}
 
 
-def split(samples: Sequence[Sample], digests: Sequence[str], seed: int) -> Split:
+def split(
+    samples: Sequence[Sample],
+    digests: Sequence[str],
+    seed: int,
+    task: Task = "classes",
+    given_by: Literal["folders", "table"] = "folders",
+) -> Split:
     """Divide samples three ways, within each class, keeping parts that were given.
 
     A given training part without a validation or a test part gives up some of its images for the missing one.
@@ -41,29 +59,72 @@ def split(samples: Sequence[Sample], digests: Sequence[str], seed: int) -> Split
         samples: all usable samples; either each has a part or none has.
         digests: the sha256 of each sample's file.
         seed: another seed is another division.
+        task: what their labels say.
+        given_by: what gave the parts, for the origin.
 
     Raises:
-        DataError: a class has fewer different images than there are parts to fill.
+        DataError: a class or a label has fewer different images than there are parts to fill.
     """
     given = {sample.part for sample in samples if sample.part is not None}
     missing: tuple[Part, ...] = tuple(part for part in PARTS if part == "train" or part not in given)
     shares = {part: SHARES[part] / sum(SHARES[other] for other in missing) for part in missing}
     parts: list[Part] = [sample.part or "train" for sample in samples]
-    for label in sorted({sample.label for sample in samples}):
-        members = [i for i, sample in enumerate(samples) if sample.label == label and parts[i] == "train"]
-        places = _place(label, {digests[i] for i in members}, shares, seed)
-        for i in members:
-            parts[i] = places[digests[i]]
-    return Split(tuple(parts), _origin(given, missing))
+    drawn = [i for i in range(len(samples)) if parts[i] == "train"]
+    place = {"classes": _place_classes, "multi-label": _place_labels, "regression": _place_numbers}[task]
+    places = place({digests[i]: samples[i].label for i in drawn}, shares, seed)
+    for i in drawn:
+        parts[i] = places[digests[i]]
+    return Split(tuple(parts), _origin(given, missing, task, given_by))
 
 
-def _place(label: str, digests: set[str], shares: dict[Part, float], seed: int) -> dict[str, Part]:
-    """The part of each different image of one class."""
-    if len(digests) < len(shares):
-        raise DataError(
-            f"class {label!r} has too few different images: {len(digests)}, where {len(shares)} are needed, one a part",
-            "add images of it; copies of a file count once",
-        )
+def _place_classes(labels: Mapping[str, Label], shares: Shares, seed: int) -> Places:
+    places: Places = {}
+    for label in sorted({written(label) for label in labels.values()}):
+        places |= _place(f"class {label!r}", {digest for digest in labels if labels[digest] == label}, shares, seed)
+    return places
+
+
+def _place_numbers(labels: Mapping[str, Label], shares: Shares, seed: int) -> Places:
+    return _place("the table", set(labels), shares, seed)
+
+
+def _place_labels(labels: Mapping[str, Label], shares: Shares, seed: int) -> Places:
+    """By chance, and then each label topped up where a part lacks it, without taking another's last image away."""
+    order = sorted(labels, key=lambda digest: _draw(digest, seed))
+    places = {digest: _part_at(_draw(digest, seed), shares) for digest in order}
+    carriers = {name: [digest for digest in order if name in names_in(labels[digest])] for name in _all_names(labels)}
+    for name in sorted(carriers, key=lambda name: (len(carriers[name]), name)):
+        _check_enough(f"label {name!r}", len(carriers[name]), shares)
+        for part in shares:
+            if all(places[digest] != part for digest in carriers[name]):
+                fullest = Counter(places[digest] for digest in carriers[name]).most_common(1)[0][0]
+                spare = [
+                    digest
+                    for digest in carriers[name]
+                    if places[digest] == fullest and _leaves_others(digest, labels, carriers, places)
+                ]
+                if spare:  # or else the part goes without, which the report says
+                    places[spare[0]] = part
+    return places
+
+
+def _leaves_others(
+    digest: str, labels: Mapping[str, Label], carriers: Mapping[str, Sequence[str]], places: Places
+) -> bool:
+    """Whether each of an image's labels has another image in its part."""
+    return all(
+        any(other != digest and places[other] == places[digest] for other in carriers[name])
+        for name in names_in(labels[digest])
+    )
+
+
+def _all_names(labels: Mapping[str, Label]) -> set[str]:
+    return {name for label in labels.values() for name in names_in(label)}
+
+
+def _place(what: str, digests: set[str], shares: Shares, seed: int) -> Places:
+    """The part of each different image of one class, or of all of them."""
+    _check_enough(what, len(digests), shares)
     order = sorted(digests, key=lambda digest: _draw(digest, seed))
     places = {digest: _part_at(_draw(digest, seed), shares) for digest in order}
     for part in shares:
@@ -72,12 +133,20 @@ def _place(label: str, digests: set[str], shares: dict[Part, float], seed: int) 
     return places
 
 
+def _check_enough(what: str, images: int, shares: Shares) -> None:
+    if images < len(shares):
+        raise DataError(
+            f"{what} has too few different images: {images}, where {len(shares)} are needed, one a part",
+            "add images of it; copies of a file count once",
+        )
+
+
 def _draw(digest: str, seed: int) -> float:
     """A number in [0, 1) that depends on the image and the seed only."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{digest}".encode()).digest()[:8], "big") / 2**64
 
 
-def _part_at(draw: float, shares: dict[Part, float]) -> Part:
+def _part_at(draw: float, shares: Shares) -> Part:
     """Test lies lowest, then validation, then train, so that the last share takes up the rounding."""
     reached = 0.0
     for part in reversed(list(shares)):
@@ -93,10 +162,11 @@ def _donor(order: list[str], places: dict[str, Part]) -> str:
     return next(digest for digest in order if places[digest] == fullest)
 
 
-def _origin(given: set[Part], missing: tuple[Part, ...]) -> str:
+def _origin(given: set[Part], missing: tuple[Part, ...], task: Task, given_by: Literal["folders", "table"]) -> str:
     if not given:
-        return "drawn from the images' content and the seed, within each class"
+        return f"drawn from the images' content and the seed{WITHIN[task]}"
     drawn = [part for part in missing if part != "train"]
+    as_given = "as the folders give it" if given_by == "folders" else "as the table gives it"
     if not drawn:
-        return "as the folders give it"
-    return f"as the folders give it; {' and '.join(drawn)} drawn from the training folder"
+        return as_given
+    return f"{as_given}; {' and '.join(drawn)} drawn from the training {'folder' if given_by == 'folders' else 'part'}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from headstart.evaluation.metrics import log_loss
@@ -17,6 +19,12 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
+def sigmoid(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Probabilities, float64, of logits divided by a temperature, each by itself; both of the same shape."""
+    # In this form nothing overflows: e^-x of a large negative x would.
+    return np.asarray(0.5 * (1 + np.tanh(np.asarray(logits, np.float64) / (2 * temperature))))
+
+
 def fit_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The temperature that makes the log loss of labelled images smallest.
 
@@ -27,10 +35,19 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray 
         labels: int, shape (images,).
         weights: how much each image counts, float, shape (images,); None for all alike.
     """
+    return best_temperature(lambda temperature: log_loss(softmax(logits, temperature), labels, weights))
+
+
+def best_temperature(loss_of: Callable[[float], float]) -> float:
+    """The temperature with the smallest loss.
+
+    Args:
+        loss_of: the loss of images that the classifier wasn't trained on, by the temperature.
+    """
     from scipy.optimize import minimize_scalar
 
     found = minimize_scalar(
-        lambda exponent: log_loss(softmax(logits, np.exp(exponent)), labels, weights),
+        lambda exponent: loss_of(np.exp(exponent)),
         bounds=(np.log(COLDEST), np.log(HOTTEST)),
         method="bounded",
     )

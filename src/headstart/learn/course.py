@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.evaluation.calibration import softmax
-from headstart.evaluation.metrics import accuracy, log_loss
 from headstart.learn.checkpoint import Arrays, Checkpoint, Saved
+from headstart.learn.kinds import Kind
 
 if TYPE_CHECKING:
     import keras
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 class Epoch:
     """A line of the training curve; the training loss of epoch 0, before any step, is None.
 
-    Where classes are balanced, each counts alike in what is said of validation.
+    Where classes are balanced, each counts alike in what is said of validation. With several labels an image, the
+    accuracy is mean average precision; with a number, R².
     """
 
     epoch: int
@@ -35,7 +35,8 @@ class Course:
     Args:
         model: compiled; its optimizer's state is kept as well.
         top: the part of the model that is trained.
-        labels: of the validation images, int, shape (images,).
+        kind: of task.
+        labels: of the validation images, targets of that kind.
         weights: how much each of these counts, float, shape (images,); None for all alike.
         logits_shape: of their logits in all views, (views, images, classes).
         checkpoint: where everything is kept after each epoch; None to keep nothing.
@@ -51,6 +52,7 @@ class Course:
         self,
         model: keras.Model,
         top: keras.Model,
+        kind: Kind,
         labels: np.ndarray,
         weights: np.ndarray | None,
         logits_shape: tuple[int, ...],
@@ -59,6 +61,7 @@ class Course:
         self._top = top
         self._optimizer = model.optimizer
         self._optimizer.build(model.trainable_variables)  # so that there is something to restore
+        self._kind = kind
         self._labels = labels
         self._weights = weights
         self._checkpoint = checkpoint
@@ -101,9 +104,8 @@ class Course:
         return True
 
     def _judge(self, logits: np.ndarray, epoch: int, loss: float | None) -> None:
-        probabilities = softmax(logits)
-        judged = probabilities, self._labels, self._weights
-        found = Epoch(epoch, loss, log_loss(*judged), accuracy(*judged))
+        goodness = self._kind.goodness(self._kind.predict(logits), self._labels, self._weights)
+        found = Epoch(epoch, loss, self._kind.loss(logits, self._labels, self._weights), goodness)
         if not self.history or found.validation_loss < self.history[self.best_epoch].validation_loss:
             self.best_epoch, self.best = epoch, self._top.get_weights()
         self.history.append(found)

@@ -8,24 +8,24 @@ from typing import Literal
 
 import numpy as np
 
-from headstart.evaluation.calibration import fit_temperature, softmax
 from headstart.evaluation.comparison import SIGNIFICANCE, Comparison, compare_paired
-from headstart.evaluation.metrics import accuracy, log_losses, score
+from headstart.learn.kinds import CLASSES, Kind
 
 Name = Literal["probe", "finetune"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A classifier on the validation part.
+    """A classifier, or what else a network may be, on the validation part.
 
     Attributes:
-        logits: float32, shape (images, classes).
-        labels: int, shape (images,).
+        logits: the network's scores, float32, shape (images, outputs).
+        labels: targets of the kind, such as int, shape (images,).
         temperature: that calibrates it.
-        more: logits of other views of the same images, shape (views, images, classes).
+        more: logits of other views of the same images, shape (views, images, outputs).
         weights: how much each image counts, float, shape (images,), 1 on average; None for all alike. Where classes
             are balanced, they let each count alike.
+        kind: what is predicted, with whatever is chosen by these images.
     """
 
     logits: np.ndarray
@@ -33,6 +33,7 @@ class Candidate:
     temperature: float
     more: Sequence[np.ndarray] = ()
     weights: np.ndarray | None = None
+    kind: Kind = CLASSES
 
     @classmethod
     def of(
@@ -41,30 +42,33 @@ class Candidate:
         labels: np.ndarray,
         more: Sequence[np.ndarray] = (),
         weights: np.ndarray | None = None,
+        kind: Kind = CLASSES,
     ) -> Candidate:
-        """A candidate with its temperature fitted."""
-        return cls(logits, labels, fit_temperature(logits, labels, weights), more, weights)
+        """A candidate with its temperature fitted, and its kind settled."""
+        temperature = kind.calibrate(logits, labels, weights)
+        settled = kind.settle(kind.predict(logits, temperature), labels)
+        return cls(logits, labels, temperature, more, weights, settled)
 
     @property
     def probabilities(self) -> np.ndarray:
-        """Calibrated, float64, shape (images, classes)."""
-        return softmax(self.logits, self.temperature)
+        """Calibrated predictions, float64, such as of shape (images, classes)."""
+        return self.kind.predict(self.logits, self.temperature)
 
     def losses(self) -> np.ndarray:
-        """Each image's calibrated log loss, averaged over its views, times its weight; float64, shape (images,)."""
-        losses = np.asarray(np.mean([log_losses(found, self.labels) for found in self._in_views()], axis=0))
+        """Each image's calibrated loss, averaged over its views, times its weight; float64, shape (images,)."""
+        losses = np.asarray(np.mean([self.kind.losses(found, self.labels) for found in self._in_views()], axis=0))
         return losses if self.weights is None else losses * self.weights
 
     def accuracy(self) -> float:
-        """The share of right answers over all views, as much as they count."""
-        return float(np.mean([accuracy(found, self.labels, self.weights) for found in self._in_views()]))
+        """What people judge by, such as the share of right answers, over all views, as much as images count."""
+        return float(np.mean([self.kind.goodness(found, self.labels, self.weights) for found in self._in_views()]))
 
     def _in_views(self) -> list[np.ndarray]:
-        return [softmax(logits, self.temperature) for logits in (self.logits, *self.more)]
+        return [self.kind.predict(logits, self.temperature) for logits in (self.logits, *self.more)]
 
     def scores(self) -> dict[str, float]:
         """Every measure on the plain validation images, by name."""
-        return {**score(self.probabilities, self.labels), "n": len(self.labels)}
+        return {**self.kind.score(self.probabilities, self.labels), "n": len(self.labels)}
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: in
     right-or-wrong answers can't show. Both are averaged over an image's views for the same reason: what a classifier
     makes of one rendering is partly chance. Where classes are balanced, images have weights that let each class count
     alike, in both measures and in both candidates: the probabilities are those of a world where all are equally common.
+    With several labels an image, mean average precision takes the place of accuracy; with a number, squared error and
+    R² take the place of both.
 
     Args:
         probe: the incumbent.
@@ -97,14 +103,16 @@ def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: in
     before, after = probe.accuracy(), finetuned.accuracy()
     views = f" in {len(probe.more) + 1} views each" if len(probe.more) else ""
     balanced = "" if probe.weights is None else "balanced "
+    kind = probe.kind
     measured = (
-        f"on {len(probe.labels)} validation images{views} fine-tuning changes the {balanced}log loss by "
-        f"{-comparison.gain:+.3f} (p = {comparison.p_value:.2g}) and {balanced}accuracy from {before:.1%} "
-        f"to {after:.1%}"
+        f"on {len(probe.labels)} validation images{views} fine-tuning changes the {balanced}{kind.loss_name} by "
+        f"{-comparison.gain:+.3f} (p = {comparison.p_value:.2g}) and {balanced}{kind.goodness_name} from "
+        f"{kind.show(before)} to {kind.show(after)}"
     )
     if comparison.is_significant and after >= before:
         return Decision("finetune", measured, comparison)
     missing = f"the gain could be chance (p must be below {SIGNIFICANCE})"
     if comparison.is_significant:
-        missing = "fewer answers are right" if probe.weights is None else "balanced accuracy falls"
+        fewer = kind.task == "classes" and probe.weights is None
+        missing = "fewer answers are right" if fewer else f"{balanced}{kind.goodness_name} falls"
     return Decision("probe", f"{measured}: {missing}", comparison)

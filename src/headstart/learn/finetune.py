@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.evaluation.calibration import softmax
-from headstart.evaluation.metrics import log_loss
 from headstart.features.arrays import ArrayFeatures, digest_of
 from headstart.features.boundary import suffix
 from headstart.features.extract import FeatureSet
@@ -29,6 +27,7 @@ from headstart.learn.course import Course, Epoch
 from headstart.learn.freeze import freeze_batch_norm, freeze_below
 from headstart.learn.heads import attach_training_head, fold_training_head
 from headstart.learn.imbalance import Balance, adjustment, balanced_draw, fitting_weights, measuring_weights
+from headstart.learn.kinds import CLASSES, Kind
 from headstart.learn.probe import Probe
 from headstart.learn.stored import Stored, batch_sizes, feature_batches
 from headstart.learn.suffix_training import fit_suffix
@@ -97,10 +96,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled images by the sha256 of their files; labels int, shape (images,)."""
+    """Labelled images by the sha256 of their files; labels are targets of a kind, for classes int, shape (images,)."""
 
     digests: Sequence[str]
     labels: np.ndarray
+    kind: Kind = CLASSES
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def finetune(
     checkpoint = checkpoints.of(*identity) if checkpoints else None
     judge = _Judge(top, recipe, features, validation)
     shape = (len(recipe.views), len(validation.digests), probe.bias.size)
-    course = Course(model, top, validation.labels, judge.weights, shape, checkpoint)
+    course = Course(model, top, validation.kind, validation.labels, judge.weights, shape, checkpoint)
     resumed = course.resume()
     began = time.monotonic()
     in_views = judge.in_views() if not resumed or deadline < math.inf else course.start_logits
@@ -208,7 +208,7 @@ class _Judge:
 
     def loss(self, logits: np.ndarray) -> float:
         """Of logits, shape (images, classes)."""
-        return log_loss(softmax(logits), self._validation.labels, self.weights)
+        return self._validation.kind.loss(logits, self._validation.labels, self.weights)
 
     def whole_loss(self, in_views: np.ndarray) -> float:
         """Of logits in each view, averaged over all test views."""
@@ -265,7 +265,7 @@ def _compile(model: keras.Model, recipe: Recipe, steps: int, train: Labelled, cl
         0.0, max(1, steps - warm_up), warmup_target=recipe.learning_rate, warmup_steps=warm_up
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    loss = train.kind.keras_loss(recipe.label_smoothing)
     if recipe.balance == "logits":
         loss = _adjusted(loss, adjustment(train.labels, classes, recipe.balance))
     # XLA compiles depthwise convolutions for the CPU into slower code.
@@ -284,7 +284,7 @@ def _identity(
     kind = (features.spec.key, features.network, features.engine.identity, features.dtype)
     fitted = (probe.weights, probe.bias, probe.mean, probe.deviation)
     arrays = (digest_of(array).hex() for array in (train.labels, validation.labels, *fitted, *start))
-    return [repr(recipe), *kind, *train.digests, "validation", *validation.digests, *arrays]
+    return [repr(recipe), repr(train.kind), *kind, *train.digests, "validation", *validation.digests, *arrays]
 
 
 def _batches(
@@ -302,7 +302,7 @@ def _batches(
     """
     at_cut = ArrayFeatures(features.network, features.engine, features.store, tuple(top.inputs[0].shape)[1:])
     keys = tuple([features.key(digest, view) for digest in train.digests] for view in recipe.views)
-    targets = np.eye(classes, dtype=np.float32)[train.labels]
+    targets = train.kind.training_targets(train.labels, classes)
     is_sampled = recipe.balance == "sampling"
     weights = None if is_sampled else fitting_weights(train.labels, recipe.balance)
     stored = Stored(at_cut, keys, targets, weights, sizes, reordered=False, computed=0)

@@ -1,6 +1,7 @@
 """The probe: a linear head on pooled features, fitted by convex optimisation, so that its answer is the only one.
 
-Multinomial logistic regression with an L2 penalty on standardised features. The strength of the penalty comes from
+A linear model with an L2 penalty on standardised features: multinomial logistic regression for classes, one against
+the rest for labels, ridge regression for numbers (`learn/linear.py`). The strength of the penalty comes from
 stratified cross-validation on the training part, and so does what is done about classes of unequal size.
 Standardisation is folded into the weights afterwards, and so is what balances the classes: the result is an ordinary
 dense layer.
@@ -13,8 +14,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from headstart.evaluation.calibration import softmax
-from headstart.evaluation.metrics import log_loss
 from headstart.learn.imbalance import (
     NOT_BALANCED,
     Asked,
@@ -22,36 +21,34 @@ from headstart.learn.imbalance import (
     Balancing,
     adjustment,
     choose_balance,
-    fitting_weights,
     measuring_weights,
     to_try,
 )
+from headstart.learn.kinds import CLASSES, Kind
+from headstart.learn.linear import LinearFit
 
-# Inverse L2 strengths tried, from the most cautious on: half-decades over what pooled features of networks ask for.
-STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+STRENGTHS = CLASSES.strengths
 MOST_FOLDS = 5
 # The strength changes slowly with the number of images, so that a sample suffices to choose it.
 MOST_IMAGES_TO_CHOOSE = 5000
-# Of the gradient; below it, accuracy no longer changes.
-TOLERANCE = 1e-3
-MAX_ITERATIONS = 2000
 # What is fitted in the same way, and differs in what is taken off the logits afterwards.
 FITTED_ALIKE: tuple[tuple[Balance, ...], ...] = (("none", "logits"), ("weights", "sampling"))
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A fitted linear head: logits = features @ weights + bias.
+    """A fitted linear head: scores = features @ weights + bias; for classes and labels they are logits.
 
     Attributes:
-        weights: float32, shape (features, classes).
-        bias: float32, shape (classes,).
+        weights: float32, shape (features, outputs); an output is a class, a label or the number.
+        bias: float32, shape (outputs,).
         mean: of each feature over the training images, float32, shape (features,).
         deviation: likewise, the standard deviation; 1 where a feature never varies.
         strength: the inverse L2 strength that cross-validation chose.
         folds: of the cross-validation.
-        cross_validated: mean log loss of every strength tried; every class counts alike in it where they are balanced.
+        cross_validated: mean loss of every strength tried; every class counts alike in it where they are balanced.
         balancing: what was done about classes of unequal size.
+        kind: what it predicts.
     """
 
     weights: np.ndarray
@@ -62,9 +59,10 @@ class Probe:
     folds: int
     cross_validated: dict[float, float]
     balancing: Balancing = NOT_BALANCED
+    kind: Kind = CLASSES
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """Logits of pooled features: (images, features) to (images, classes), float32."""
+        """Scores of pooled features: (images, features) to (images, outputs), float32."""
         return np.asarray(features @ self.weights + self.bias)
 
 
@@ -75,64 +73,75 @@ def fit_probe(
     seed: int,
     advance: Callable[[int], None] = lambda count: None,
     balance: Asked = "none",
+    kind: Kind = CLASSES,
 ) -> Probe:
     """Fit a probe on training images.
 
     Args:
         features: pooled, float32, shape (images, features).
-        labels: int, shape (images,), values in 0…classes − 1; every class occurs.
-        classes: how many there are.
+        labels: targets of the kind. Of classes int, shape (images,), values in 0…classes − 1; every class occurs.
+        classes: how many there are, or labels; 1 for a number.
         seed: shuffles the folds.
         advance: called with the number of fits done since the last call; there are at most `most_fits(labels)`.
         balance: what to do about classes of unequal size; "auto" for what cross-validation finds best.
+        kind: what is predicted.
     """
-    balancing, tried = _compare(features, labels, classes, seed, balance, advance)
-    regression = _Regression(features, labels, classes, balancing.kind)
+    balancing, tried = _compare(features, labels, classes, seed, balance, advance, kind)
+    fit = kind.linear_fit(features, labels, classes, balancing.kind)
     del features  # the caller may have kept none either
-    weights, bias = regression.fit(tried.strength)
+    weights, bias = fit.fit(tried.strength)
     advance(1)
-    mean, deviation = regression.mean, regression.deviation
-    return Probe(weights, bias, mean, deviation, tried.strength, folds_for(labels), tried.losses, balancing)
+    folds = folds_for(kind.strata(labels))
+    return Probe(weights, bias, fit.mean, fit.deviation, tried.strength, folds, tried.losses, balancing, kind)
 
 
 def refit_probe(probe: Probe, features: np.ndarray, labels: np.ndarray) -> Probe:
     """The probe fitted to other images of the same classes, with the strength and the balance that it has.
 
     Args:
-        probe: says how strong the penalty is, and how the classes are balanced.
+        probe: says what is predicted, how strong the penalty is, and how the classes are balanced.
         features: pooled, float32, shape (images, features).
-        labels: int, shape (images,), values in 0…classes − 1; every class occurs.
+        labels: targets of the kind, as for `fit_probe`.
     """
-    regression = _Regression(features, labels, probe.bias.size, probe.balancing.kind)
+    fit = probe.kind.linear_fit(features, labels, probe.bias.size, probe.balancing.kind)
     del features  # the caller may have kept none either
-    weights, bias = regression.fit(probe.strength)
-    return replace(probe, weights=weights, bias=bias, mean=regression.mean, deviation=regression.deviation)
+    weights, bias = fit.fit(probe.strength)
+    return replace(probe, weights=weights, bias=bias, mean=fit.mean, deviation=fit.deviation)
 
 
-def most_fits(labels: np.ndarray, balance: Asked = "none") -> int:
-    """How many regressions `fit_probe` will fit at most."""
-    searches = sum(not set(kinds).isdisjoint(to_try(labels, balance)) for kinds in FITTED_ALIKE)
-    return folds_for(labels) * len(STRENGTHS) * searches + 1
+def most_fits(labels: np.ndarray, balance: Asked = "none", kind: Kind = CLASSES) -> int:
+    """How many models `fit_probe` will fit at most."""
+    searches = sum(not set(kinds).isdisjoint(_to_try(labels, balance, kind)) for kinds in FITTED_ALIKE)
+    return folds_for(kind.strata(labels)) * len(kind.strengths) * searches + 1
+
+
+def _to_try(labels: np.ndarray, asked: Asked, kind: Kind) -> tuple[Balance, ...]:
+    """The remedies to compare; only classes can be of unequal size."""
+    return to_try(labels, asked) if kind.task == "classes" else ("none",)
 
 
 def folds_for(labels: np.ndarray) -> int:
-    """Folds of the cross-validation: five, or fewer where a class has fewer images; 0 where one has a single image."""
+    """Folds of the cross-validation: five, or fewer where a class has fewer images; 0 where one has a single image.
+
+    Args:
+        labels: of classes, or else strata; int, shape (images,).
+    """
     fewest = int(np.bincount(labels)[np.unique(labels)].min())
     return min(MOST_FOLDS, fewest) if fewest > 1 else 0
 
 
 @dataclass(frozen=True)
 class _Fold:
-    """Held-out images, and a regression on all others, which have the labels `fitted`."""
+    """Held-out images, and a fit to all others, which have the labels `fitted`."""
 
-    regression: _Regression
+    fit: LinearFit
     fitted: np.ndarray
     features: np.ndarray
     labels: np.ndarray
 
     def logits(self, strength: float) -> np.ndarray:
         """Of the held-out images, before any adjustment."""
-        weights, bias = self.regression.fit(strength)
+        weights, bias = self.fit.fit(strength)
         return np.asarray(self.features @ weights + bias)
 
 
@@ -142,17 +151,19 @@ class _Tried:
 
     Attributes:
         balance: the way.
-        losses: the mean log loss on held-out folds, by strength.
+        kind: what is predicted.
+        losses: the mean loss on held-out folds, by strength.
         logits: of all held-out images with the best strength, one fold after the other.
     """
 
     balance: Balance
+    kind: Kind
     losses: dict[float, float] = field(default_factory=dict)
     logits: list[np.ndarray] = field(default_factory=list)
 
     @property
     def strength(self) -> float:
-        return min(self.losses, key=lambda tried: self.losses[tried]) if self.losses else STRENGTHS[0]
+        return min(self.losses, key=lambda tried: self.losses[tried]) if self.losses else self.kind.strengths[0]
 
     @property
     def has_risen(self) -> bool:
@@ -166,7 +177,7 @@ class _Tried:
             for fold, found in zip(folds, logits, strict=True)
         ]
         losses = [
-            log_loss(softmax(found), fold.labels, measuring_weights(fold.labels, self.balance))
+            self.kind.loss(found, fold.labels, measuring_weights(fold.labels, self.balance))
             for fold, found in zip(folds, adjusted, strict=True)
         ]
         self.losses[strength] = float(np.mean(losses))
@@ -174,27 +185,45 @@ class _Tried:
 
 
 def _compare(
-    features: np.ndarray, labels: np.ndarray, classes: int, seed: int, asked: Asked, advance: Callable[[int], None]
+    features: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    seed: int,
+    asked: Asked,
+    advance: Callable[[int], None],
+    kind: Kind,
 ) -> tuple[Balancing, _Tried]:
     """How to balance the classes, and the strengths that were tried with that."""
     from sklearn.model_selection import StratifiedKFold
 
-    folds, kinds = folds_for(labels), to_try(labels, asked)
+    strata = kind.strata(labels)
+    folds, remedies = folds_for(strata), _to_try(labels, asked, kind)
     if not folds:
-        balancing = choose_balance({}, labels[:0], labels, asked, seed)
-        return balancing, _Tried(balancing.kind)
-    chosen = _sample(labels, folds, seed)
-    some, some_labels = features[chosen], labels[chosen]
-    divisions = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(some_labels, some_labels))
-    tried = {kind: _Tried(kind) for kind in kinds}
+        balancing = _choose_balance({}, labels[:0], labels, asked, seed, kind)
+        return balancing, _Tried(balancing.kind, kind)
+    chosen = _sample(strata, folds, seed)
+    some, some_labels, some_strata = features[chosen], labels[chosen], strata[chosen]
+    divisions = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(some_strata, some_strata))
+    tried = {remedy: _Tried(remedy, kind) for remedy in remedies}
     for alike in FITTED_ALIKE:
-        wanted = [tried[kind] for kind in alike if kind in tried]
+        wanted = [tried[remedy] for remedy in alike if remedy in tried]
         if wanted:
-            _search(_folds(some, some_labels, classes, divisions, alike[0]), wanted, advance)
-    held_out = {kind: np.concatenate(found.logits) for kind, found in tried.items()}
+            _search(_folds(some, some_labels, classes, divisions, alike[0], kind), wanted, advance)
+    held_out = {remedy: np.concatenate(found.logits) for remedy, found in tried.items()}
     held_out_labels = np.concatenate([some_labels[held_out] for _, held_out in divisions])
-    balancing = choose_balance(held_out, held_out_labels, labels, asked, seed)
+    balancing = _choose_balance(held_out, held_out_labels, labels, asked, seed, kind)
     return balancing, tried[balancing.kind]
+
+
+def _choose_balance(
+    held_out: dict[Balance, np.ndarray],
+    held_out_labels: np.ndarray,
+    labels: np.ndarray,
+    asked: Asked,
+    seed: int,
+    kind: Kind,
+) -> Balancing:
+    return choose_balance(held_out, held_out_labels, labels, asked, seed) if kind.task == "classes" else NOT_BALANCED
 
 
 def _folds(
@@ -203,10 +232,11 @@ def _folds(
     classes: int,
     divisions: Sequence[tuple[np.ndarray, np.ndarray]],
     balance: Balance,
+    kind: Kind,
 ) -> list[_Fold]:
     return [
         _Fold(
-            _Regression(features[fitted], labels[fitted], classes, balance),
+            kind.linear_fit(features[fitted], labels[fitted], classes, balance),
             labels[fitted],
             features[held_out],
             labels[held_out],
@@ -217,7 +247,7 @@ def _folds(
 
 def _search(folds: Sequence[_Fold], tried: Sequence[_Tried], advance: Callable[[int], None]) -> None:
     """Try strengths from the most cautious on, each until its loss rises again."""
-    for strength in STRENGTHS:
+    for strength in tried[0].kind.strengths:
         logits = []
         for fold in folds:
             logits.append(fold.logits(strength))
@@ -242,36 +272,3 @@ def _sample(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return np.concatenate(
         [rng.choice(images, max(folds, round(share * len(images))), replace=False) for images in of_classes]
     )
-
-
-class _Regression:
-    """A logistic regression on one set of images, for one strength after another, with its classes balanced."""
-
-    def __init__(self, features: np.ndarray, labels: np.ndarray, classes: int, balance: Balance) -> None:
-        from sklearn.linear_model import LogisticRegression
-
-        # Summed in float64: float32 would miss the mean of what never varies, and take that for a deviation.
-        self.mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
-        centred = features - self.mean
-        deviation = np.sqrt(np.square(centred).mean(axis=0, dtype=np.float64)).astype(np.float32)
-        # What never varies is left at zero by subtracting the mean, and so gets no say.
-        self.deviation = np.where(deviation > 1e-6, deviation, np.float32(1))
-        centred /= self.deviation  # in place: with many images, a copy is what memory runs out on
-        self._standardised = centred
-        self._labels = labels
-        self._classes = classes
-        self._sample_weights = fitting_weights(labels, balance)
-        self._adjustment = adjustment(labels, classes, balance)
-        # Each strength starts from the solution of the one before, which lies near.
-        self._model = LogisticRegression(max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True)
-
-    def fit(self, strength: float) -> tuple[np.ndarray, np.ndarray]:
-        """Weights and bias for features that aren't standardised, float32."""
-        self._model.set_params(C=strength).fit(self._standardised, self._labels, self._sample_weights)
-        coefficients, intercepts = self._model.coef_, self._model.intercept_
-        if self._classes == 2:  # one column stands for both classes there
-            coefficients = np.concatenate([-coefficients, coefficients]) / 2
-            intercepts = np.concatenate([-intercepts, intercepts]) / 2
-        weights = coefficients.T / self.deviation[:, None]
-        bias = intercepts - self.mean @ weights - self._adjustment
-        return weights.astype(np.float32), bias.astype(np.float32)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from headstart.report import findings
 from headstart.report.evidence import Evidence
-from headstart.report.wording import counted, day, percent, tidy
+from headstart.report.stories import story_of
+from headstart.report.wording import counted, day, tidy
 
 CHOSEN = {
-    "probe": "a linear classifier on the frozen features of the base (a probe)",
-    "finetune": "the base with its top fine-tuned, starting from a linear classifier on its frozen features",
+    "probe": "a linear {noun} on the frozen features of the base (a probe)",
+    "finetune": "the base with its top fine-tuned, starting from a linear {noun} on its frozen features",
 }
 # What has a meaning within a line in CommonMark or its common extensions, which also make links of bare addresses.
 _SPECIAL = re.compile(r"[\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
@@ -37,7 +37,7 @@ def render_card(evidence: Evidence) -> str:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"tidy": tidy, "code": _code, "link": _link, "day": day}
+    environment.filters |= {"tidy": tidy, "code": _code, "link": _link, "day": day, "verbatim": Verbatim}
     return environment.get_template("card_template.md").render(_facts(evidence))
 
 
@@ -52,29 +52,13 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
     return {
         "manifest": evidence.manifest,
         "name": tidy(evidence.name),
-        "classes": findings.class_names(evidence),
-        "verdict": findings.verdict(evidence),
-        "findings": findings.findings(evidence),
-        "measures": _measures(evidence),
-        "limits": findings.limits(evidence),
-        "chosen": CHOSEN[evidence.metrics["chosen"]],
+        "story": story_of(evidence),
+        "chosen": CHOSEN[evidence.metrics["chosen"]].format(noun=evidence.kind.noun),
+        "noun": evidence.kind.noun,
         "classes_and_images": list(evidence.manifest.data.images.items()),
         "most_classes": MOST_CLASSES,
         "counted": counted,
     }
-
-
-def _measures(evidence: Evidence) -> list[tuple[str, str, str]]:
-    """Each measure's name, value and interval."""
-    shares = [(found.name, percent(found.value), found.interval) for found in findings.measures(evidence)]
-    loss, error = evidence.score(evidence.test, "log_loss"), evidence.score(evidence.test, "ece")
-    low, high = evidence.score(evidence.test, "log_loss_ci95")
-    alike = "" if evidence.balance == "none" else ", every class counting alike"
-    return [
-        *shares,
-        (f"Log loss (nats{alike})", f"{loss:.3f}", f"{low:.3f} to {high:.3f}"),
-        (f"Expected calibration error{alike}", percent(error), "–"),
-    ]
 
 
 def _escape(value: object) -> str:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from headstart.evaluation.metrics import ReliabilityBin
 from headstart.report.findings import Measure
+from headstart.report.story import Column
 from headstart.report.wording import percent
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def reliability_chart(bins: Sequence[ReliabilityBin]) -> Markup:
     return _draw(paint, "reliability", f"Reliability curve: {'; '.join(texts)}.", (4.6, 3.9))
 
 
-def loss_chart(history: Sequence[dict[str, Any]], best_epoch: int) -> Markup:
-    """Training and validation loss by epoch."""
+def loss_chart(history: Sequence[dict[str, Any]], best_epoch: int, unit: str = "nats") -> Markup:
+    """Training and validation loss by epoch, and the unit that it has, if any."""
     steps = [line for line in history if line["loss"] is not None]
 
     def paint(axes: Axes) -> None:
@@ -114,7 +115,7 @@ def loss_chart(history: Sequence[dict[str, Any]], best_epoch: int) -> Markup:
             [line["epoch"] for line in steps], [line["loss"] for line in steps], "o-", color=_WARM, label="training"
         )
         _paint_epochs(axes, history, "validation_loss", best_epoch)
-        axes.set(ylabel="Loss (nats)")
+        axes.set(ylabel=f"Loss ({unit})" if unit else "Loss")
         axes.legend()
 
     best = history[best_epoch]["validation_loss"]
@@ -123,18 +124,99 @@ def loss_chart(history: Sequence[dict[str, Any]], best_epoch: int) -> Markup:
     return _draw(paint, "loss", text, (4.6, 3.2))
 
 
-def accuracy_chart(history: Sequence[dict[str, Any]], best_epoch: int, name: str = "Accuracy") -> Markup:
-    """Validation accuracy by epoch, under its name."""
+def epochs_chart(history: Sequence[dict[str, Any]], best_epoch: int, column: Column) -> Markup:
+    """What validation is judged by, by epoch."""
 
     def paint(axes: Axes) -> None:
-        _paint_epochs(axes, history, "validation_accuracy", best_epoch)
-        axes.set(ylabel=f"{name} on validation")
+        _paint_epochs(axes, history, column.key, best_epoch)
+        axes.set(ylabel=f"{column.title} on validation")
+        if column.show is percent:
+            _in_percent(axes, "y")
+
+    first, best = (history[epoch][column.key] for epoch in (0, best_epoch))
+    epochs = f"{column.show(first)} before any step, {column.show(best)} at epoch {best_epoch}"
+    text = f"{column.title} on validation by epoch: {epochs}."
+    return _draw(paint, "accuracy", text, (4.6, 3.2))
+
+
+def precision_recall_chart(
+    precision: np.ndarray, recall: np.ndarray, chosen: tuple[float, float], share: float, name: str
+) -> Markup:
+    """Precision against recall of one label, a ring at the threshold, and a dashed line where chance would be.
+
+    Args:
+        precision: from the highest threshold on, as `recall`.
+        recall: likewise.
+        chosen: recall and precision at the threshold.
+        share: of the images that have the label.
+        name: of the chart, other than those of the page's others.
+    """
+
+    def paint(axes: Axes) -> None:
+        axes.axhline(share, color=_SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
+        axes.step(np.append(0, recall), np.append(precision[0], precision), color=_ACCENT, where="pre")
+        axes.plot(
+            *[[place] for place in chosen],
+            "o",
+            color="none",
+            markeredgecolor=_WARM,
+            markeredgewidth=2,
+            ms=9,
+            clip_on=False,
+        )
+        axes.set(xlim=(-0.02, 1.03), ylim=(-0.02, 1.05), xlabel="Found (recall)", ylabel="Right (precision)")
+        axes.set_xticks([0, 0.5, 1])
+        axes.set_yticks([0, 0.5, 1])
+        _in_percent(axes, "x")
         _in_percent(axes, "y")
 
-    first, best = (history[epoch]["validation_accuracy"] for epoch in (0, best_epoch))
-    epochs = f"{percent(first)} before any step, {percent(best)} at epoch {best_epoch}"
-    text = f"{name} on validation by epoch: {epochs}."
-    return _draw(paint, "accuracy", text, (4.6, 3.2))
+    text = (
+        f"Precision against recall: at the threshold {percent(chosen[0])} found and {percent(chosen[1])} right, by "
+        f"chance {percent(share)} right."
+    )
+    return _draw(paint, name, text, (3.0, 2.5))
+
+
+def scatter_chart(targets: np.ndarray, values: np.ndarray, half_width: float | None) -> Markup:
+    """Predicted against true numbers, with the band in which the interval holds the truth."""
+
+    def paint(axes: Axes) -> None:
+        low, high = _span(np.concatenate([targets, values]))
+        if half_width is not None:
+            ends = np.array([low, high])
+            axes.fill_between(ends, ends - half_width, ends + half_width, color=_ACCENT, alpha=0.12, linewidth=0)
+        axes.plot([low, high], [low, high], color=_SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
+        _paint_dots(axes, targets, values)
+        axes.set(xlim=(low, high), ylim=(low, high), xlabel="True", ylabel="Predicted")
+
+    text = f"Predicted against true numbers of {len(targets)} test images; on the dashed line they are equal."
+    return _draw(paint, "scatter", text, (4.6, 4.4))
+
+
+def residual_chart(values: np.ndarray, errors: np.ndarray, half_width: float | None) -> Markup:
+    """Errors against predicted numbers, between the ends of the interval."""
+
+    def paint(axes: Axes) -> None:
+        if half_width is not None:
+            axes.axhspan(-half_width, half_width, color=_ACCENT, alpha=0.12, linewidth=0)
+        axes.axhline(0, color=_SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
+        _paint_dots(axes, values, errors)
+        axes.set(xlabel="Predicted", ylabel="Predicted − true")
+
+    text = f"Errors against predicted numbers of {len(values)} test images; on the dashed line there is no error."
+    return _draw(paint, "residuals", text, (4.6, 4.4))
+
+
+def _paint_dots(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """Dots that are the fainter, the more there are, so that the many aren't one blot."""
+    alpha = float(np.clip(12 / np.sqrt(len(x)), 0.15, 0.8))
+    axes.scatter(x, y, 22, color=_ACCENT, alpha=alpha, linewidths=0, zorder=3)
+
+
+def _span(values: np.ndarray) -> tuple[float, float]:
+    """From the smallest to the largest, with some room around them."""
+    room = 0.04 * float(np.ptp(values)) or 1.0
+    return float(values.min()) - room, float(values.max()) + room
 
 
 def _paint_epochs(axes: Axes, history: Sequence[dict[str, Any]], field: str, best_epoch: int) -> None:

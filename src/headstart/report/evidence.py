@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from headstart.data.labels import SEPARATOR, Task
 from headstart.errors import RunError
 from headstart.learn.imbalance import Balance, is_skewed
-from headstart.run import METRICS, PREDICTIONS, QUARANTINE, SPLIT, Manifest
+from headstart.learn.kinds import Kind
+from headstart.run import METRICS, PREDICTIONS, QUARANTINE, SPLIT, Manifest, kind_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,41 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class LabelPredictions:
+    """The test images where any number of labels may apply, in one order throughout.
+
+    Attributes:
+        files: relative to the data's root, with slashes.
+        targets: whether each label applies, bool, shape (images, labels).
+        given: whether it was given, likewise.
+        probabilities: calibrated, float64, likewise, as rounded in the file.
+    """
+
+    files: tuple[str, ...]
+    targets: np.ndarray
+    given: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class NumberPredictions:
+    """The test images where a number is predicted, in one order throughout.
+
+    Attributes:
+        files: relative to the data's root, with slashes.
+        targets: the true numbers, float64, shape (images,).
+        values: the predicted ones, likewise.
+    """
+
+    files: tuple[str, ...]
+    targets: np.ndarray
+    values: np.ndarray
+
+
+AnyPredictions = Predictions | LabelPredictions | NumberPredictions
+
+
+@dataclass(frozen=True)
 class QuarantinedFile:
     """A file that was left out, and why."""
 
@@ -57,16 +94,21 @@ class Evidence:
     Attributes:
         manifest: what the run is.
         metrics: what metrics.json says.
-        predictions: of the test images.
+        predictions: of the test images, as the run's task has them.
         quarantined: the files that were left out.
-        part_counts: images of each (label, part).
+        part_counts: images of each (label, part); of numbers none.
     """
 
     manifest: Manifest
     metrics: dict[str, Any]
-    predictions: Predictions
+    predictions: AnyPredictions
     quarantined: tuple[QuarantinedFile, ...]
     part_counts: Counter[tuple[str, str]]
+
+    @property
+    def kind(self) -> Kind:
+        """What is predicted."""
+        return kind_of(self.manifest.task)
 
     @property
     def test(self) -> dict[str, Any]:
@@ -107,9 +149,9 @@ def read_evidence(folder: Path, manifest: Manifest) -> Evidence:
         return Evidence(
             manifest=manifest,
             metrics=json.loads((folder / METRICS).read_text(encoding="utf-8")),
-            predictions=_read_predictions(folder / PREDICTIONS, manifest.labels),
+            predictions=READERS[manifest.task.kind](folder / PREDICTIONS, manifest.labels),
             quarantined=tuple(_read_quarantine(folder / QUARANTINE)),
-            part_counts=Counter((row["label"], row["part"]) for row in _rows(folder / SPLIT)),
+            part_counts=Counter(_labels_and_parts(folder / SPLIT, manifest)),
         )
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise RunError(
@@ -127,6 +169,40 @@ def _read_predictions(path: Path, labels: tuple[str, ...]) -> Predictions:
         predicted=np.array([index[row["predicted"]] for row in rows], dtype=int),
         probabilities=np.array([[float(row[f"p:{label}"]) for label in labels] for row in rows]),
     )
+
+
+def _read_labels(path: Path, labels: tuple[str, ...]) -> LabelPredictions:
+    rows = list(_rows(path))
+    named = {column: [set(row[column].split(SEPARATOR)) for row in rows] for column in ("label", "predicted")}
+    return LabelPredictions(
+        files=tuple(row["file"] for row in rows),
+        targets=np.array([[label in names for label in labels] for names in named["label"]]),
+        given=np.array([[label in names for label in labels] for names in named["predicted"]]),
+        probabilities=np.array([[float(row[f"p:{label}"]) for label in labels] for row in rows]),
+    )
+
+
+def _read_numbers(path: Path, labels: tuple[str, ...]) -> NumberPredictions:
+    rows = list(_rows(path))
+    return NumberPredictions(
+        files=tuple(row["file"] for row in rows),
+        targets=np.array([float(row["label"]) for row in rows]),
+        values=np.array([float(row["predicted"]) for row in rows]),
+    )
+
+
+READERS: dict[Task, Callable[[Path, tuple[str, ...]], AnyPredictions]] = {
+    "classes": _read_predictions,
+    "multi-label": _read_labels,
+    "regression": _read_numbers,
+}
+
+
+def _labels_and_parts(path: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    for row in _rows(path):
+        several = manifest.task.kind == "multi-label"
+        for label in row["label"].split(SEPARATOR) if several else [row["label"]]:
+            yield label, row["part"]
 
 
 def _read_quarantine(path: Path) -> Iterator[QuarantinedFile]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from headstart.evaluation.metrics import ReliabilityBin, reliability
 from headstart.learn.imbalance import NAMES, measuring_weights
-from headstart.report.evidence import Evidence
+from headstart.report.evidence import Evidence, Predictions
 from headstart.report.wording import counted, interval, listed, percent, points, quoted, tidy
 
 Tone = Literal["good", "fair", "poor"]
@@ -104,7 +104,7 @@ def findings(evidence: Evidence) -> list[Finding]:
     guessing = _balanced_against_guessing if evidence.is_skewed else _against_guessing
     found = [guessing(evidence), _weakest_class(evidence), _confidence(evidence)]
     found += [_rare_classes(evidence)] if evidence.is_skewed or evidence.balance != "none" else []
-    return found + ([_few_images(evidence.test)] if evidence.test["n"] < FEW_TEST_IMAGES else [])
+    return found + ([few_images(evidence.test)] if evidence.test["n"] < FEW_TEST_IMAGES else [])
 
 
 def class_names(evidence: Evidence) -> str:
@@ -116,35 +116,42 @@ def class_names(evidence: Evidence) -> str:
 
 
 def trained_on(evidence: Evidence) -> int:
-    """How many images it has learned from: a probe, in the end, from the validation part's as well."""
+    """How many images it has learned from: a probe, in the end, mostly from the validation part's as well."""
     images = evidence.manifest.split.images
-    return images["train"] + (images["validation"] if evidence.manifest.chosen == "probe" else 0)
+    learns_more = evidence.manifest.chosen == "probe" and not evidence.kind.keeps_validation
+    return images["train"] + (images["validation"] if learns_more else 0)
 
 
 def limits(evidence: Evidence) -> list[str]:
     """What the figures can't tell."""
+    first, *others = common_limits(evidence)
+    always = f"It always answers with one of its {len(evidence.labels)} classes, also when an image shows none of them."
+    return [first, always, *others, *_equal_classes(evidence), *_rough_classes(evidence)]
+
+
+def common_limits(evidence: Evidence) -> list[str]:
+    """What no figures of a test part can tell, whatever is predicted."""
     n = counted(evidence.test["n"], "test image")
-    told = [
+    return [
         "The test images come from the same folder as the training images. Another camera, light, place or season may "
         "give other results: try it on some images from there before relying on it.",
-        f"It always answers with one of its {len(evidence.labels)} classes, also when an image shows none of them.",
         f"The intervals cover the luck of drawing these {n}, not a change in what images look like.",
         f"The split came about like this: {evidence.manifest.split.origin}. Identical files share a side of it; "
         "different pictures of one object may not, and would then flatter the figures.",
         "The labels were taken as right. A wrong label among the test images counts as a mistake, or hides one.",
     ]
-    return told + _equal_classes(evidence) + _rough_classes(evidence)
 
 
 def no_training_reason(evidence: Evidence) -> str:
     """Why there is no training curve, as the run gives it."""
-    return next((choice.reason for choice in evidence.manifest.choices if choice.what == "classifier"), "")
+    return next((choice.reason for choice in evidence.manifest.choices if choice.what == evidence.kind.noun), "")
 
 
 def reliability_bins(evidence: Evidence) -> list[ReliabilityBin]:
     """The test images by how sure the classifier was, every class counting alike if the probabilities mean that."""
-    labels = evidence.predictions.labels
-    return reliability(evidence.predictions.probabilities, labels, measuring_weights(labels, evidence.balance))
+    predictions = cast(Predictions, evidence.predictions)
+    labels = predictions.labels
+    return reliability(predictions.probabilities, labels, measuring_weights(labels, evidence.balance))
 
 
 def _guessing(evidence: Evidence) -> dict[str, float]:
@@ -244,13 +251,24 @@ def _taken_for(evidence: Evidence, label: str) -> str:
 
 
 def _confidence(evidence: Evidence) -> Finding:
-    bins = reliability_bins(evidence)
-    gap, by_chance = evidence.score(evidence.test, "ece"), _calibration_error_by_chance(bins)
+    alike = "" if evidence.balance == "none" else ", with every class counting alike"
+    gap, right = evidence.score(evidence.test, "ece"), evidence.score(evidence.test, "accuracy")
+    return how_believable(reliability_bins(evidence), gap, right, alike)
+
+
+def how_believable(bins: list[ReliabilityBin], gap: float, right: float, alike: str = "") -> Finding:
+    """Whether stated probabilities are those that come true.
+
+    Args:
+        bins: of the reliability curve.
+        gap: the calibration error.
+        right: the share of right answers.
+        alike: what is to be said of how answers count.
+    """
+    by_chance = _calibration_error_by_chance(bins)
     stated = float(np.average([found.confidence for found in bins], weights=[found.weight for found in bins]))
-    right = evidence.score(evidence.test, "accuracy")
     tone = _calibration_tone(gap - by_chance, is_too_sure=stated > right)
     start = {"good": "Yes.", "fair": "Roughly.", "poor": "No."}[tone]
-    alike = "" if evidence.balance == "none" else ", with every class counting alike"
     measured = f"Stated confidence and actual accuracy differ by {points(gap)} on average{alike}"
     chance = f"{points(by_chance)} would be expected by chance on this many images."
     bias = f" It is too {'sure' if stated > right else 'cautious'}: {percent(stated)} sure on average."
@@ -277,7 +295,8 @@ def _calibration_error_by_chance(bins: list[ReliabilityBin]) -> float:
     )
 
 
-def _few_images(test: dict[str, Any]) -> Finding:
+def few_images(test: dict[str, Any]) -> Finding:
+    """What a small test part means."""
     answer = (
         f"Only roughly. With {counted(test['n'], 'test image')}, each one counts for {points(1 / test['n'])}; "
         "more images would narrow the interval."

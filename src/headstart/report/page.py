@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Any
-
-import numpy as np
 
 from headstart.report import findings
 from headstart.report.averaging import looks
-from headstart.report.charts import accuracy_chart, loss_chart, measures_chart, reliability_chart
-from headstart.report.confusion import Matrix, Pair, confused_pairs, matrix
+from headstart.report.charts import epochs_chart, loss_chart
 from headstart.report.evidence import Evidence, QuarantinedFile
-from headstart.report.thumbnails import thumbnail
+from headstart.report.pictures import LONGEST_PATH
+from headstart.report.stories import story_of
+from headstart.report.story import Story
 from headstart.report.wording import counted, day, duration, file_size, percent, quoted, tidy
 
-MOST_PICTURES = 12
 MOST_QUARANTINED = 50
-MOST_CLASSES_OPEN = 30
-LONGEST_PATH, LONGEST_NAME = 96, 32
 CANDIDATES = {"probe": "Probe", "finetune": "Fine-tuned"}
 STAGES = {
     "prepare": "Preparing the base",
@@ -29,31 +23,6 @@ STAGES = {
     "finetune": "Fine-tuning",
     "evaluate": "Evaluation",
 }
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A test image with what it is and what was said of it; its data is None where the original is gone."""
-
-    data: str | None
-    file: str
-    name: str
-    label: str
-    predicted: str
-    confidence: str
-    is_right: bool
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """A class's line in the table: images to train on and to test with, and scores from 0 to 1."""
-
-    label: str
-    train: int
-    test: int
-    precision: float
-    recall: float
-    f1: float
 
 
 @dataclass(frozen=True)
@@ -84,34 +53,25 @@ def render_page(evidence: Evidence) -> str:
         "file_size": file_size,
         "day": day,
     }
-    return environment.get_template("template.html").render(_facts(evidence))
+    story = story_of(evidence)
+    return environment.get_template(story.template).render(_facts(evidence, story))
 
 
-def _facts(evidence: Evidence) -> dict[str, Any]:
+def _facts(evidence: Evidence, story: Story) -> dict[str, Any]:
     return {
         "evidence": evidence,
         "manifest": evidence.manifest,
+        "story": story,
         "test": evidence.test,
         "counted": counted,
-        "limits": findings.limits(evidence),
-        **_summary(evidence),
+        "name": tidy(evidence.name),
+        "trained_on": findings.trained_on(evidence),
+        "keeps_validation": evidence.kind.keeps_validation,
+        **story.facts(),
         **_decision(evidence),
-        **_scores(evidence),
-        **_training(evidence),
-        **_pictures(evidence),
+        **_training(evidence, story),
         **_images(evidence),
         **_time(evidence),
-    }
-
-
-def _summary(evidence: Evidence) -> dict[str, Any]:
-    return {
-        "name": tidy(evidence.name),
-        "classes": findings.class_names(evidence),
-        "trained_on": findings.trained_on(evidence),
-        "verdict": findings.verdict(evidence),
-        "headline": percent(evidence.test["balanced_accuracy" if evidence.is_skewed else "accuracy"]),
-        "findings": findings.findings(evidence),
     }
 
 
@@ -127,75 +87,13 @@ def _decision(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _scores(evidence: Evidence) -> dict[str, Any]:
-    measures = findings.measures(evidence)
-    bins = findings.reliability_bins(evidence)
-    return {
-        "measures": measures,
-        "measures_chart": measures_chart(measures),
-        "reliability_bins": bins,
-        "reliability_chart": reliability_chart(bins),
-        "class_rows": _class_rows(evidence),
-        "most_classes_open": MOST_CLASSES_OPEN,
-        **_confusion(evidence),
-    }
-
-
-def _confusion(evidence: Evidence) -> dict[str, Matrix | list[Pair] | None]:
-    counts = np.array(evidence.test["confusion"])
-    return {"matrix": matrix(evidence.labels, counts), "pairs": confused_pairs(evidence.labels, counts)}
-
-
-def _class_rows(evidence: Evidence) -> list[ClassRow]:
-    """The weakest class first."""
-    rows = [
-        ClassRow(
-            tidy(label),
-            evidence.part_counts[label, "train"],
-            score["images"],
-            score["precision"],
-            score["recall"],
-            score["f1"],
-        )
-        for label, score in evidence.test["per_class"].items()
-    ]
-    return sorted(rows, key=lambda row: row.recall)
-
-
-def _training(evidence: Evidence) -> dict[str, Any]:
+def _training(evidence: Evidence, story: Story) -> dict[str, Any]:
     finetune = evidence.metrics["finetune"]
     if finetune is None:
         return {"finetune": None, "no_training_reason": findings.no_training_reason(evidence)}
     history, best = finetune["history"], finetune["best_epoch"]
-    name = "Accuracy" if evidence.balance == "none" else "Balanced accuracy"
-    return {"finetune": finetune, "curves": [loss_chart(history, best), accuracy_chart(history, best, name)]}
-
-
-def _pictures(evidence: Evidence) -> dict[str, list[Picture]]:
-    predictions = evidence.predictions
-    order = sorted(range(len(predictions.files)), key=lambda i: (predictions.confidence[i], predictions.files[i]))
-    wrong = [i for i in reversed(order) if predictions.predicted[i] != predictions.labels[i]]
-    return {
-        "mistakes": _picture_each(evidence, wrong[:MOST_PICTURES]),
-        "uncertain": _picture_each(evidence, order[:MOST_PICTURES]),
-    }
-
-
-def _picture_each(evidence: Evidence, numbers: Iterable[int]) -> list[Picture]:
-    predictions, labels = evidence.predictions, evidence.labels
-    root = Path(evidence.manifest.data.root)
-    return [
-        Picture(
-            data=thumbnail(root, predictions.files[i]),
-            file=tidy(predictions.files[i], LONGEST_PATH),
-            name=tidy(PurePosixPath(predictions.files[i]).name, LONGEST_NAME),
-            label=tidy(labels[predictions.labels[i]]),
-            predicted=tidy(labels[predictions.predicted[i]]),
-            confidence=percent(float(predictions.confidence[i])),
-            is_right=bool(predictions.predicted[i] == predictions.labels[i]),
-        )
-        for i in numbers
-    ]
+    curves = [loss_chart(history, best, story.loss_unit.strip()), epochs_chart(history, best, story.curve)]
+    return {"finetune": finetune, "curves": curves}
 
 
 def _images(evidence: Evidence) -> dict[str, list[QuarantinedFile] | int]:

@@ -6,6 +6,7 @@ what could mislead a program.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 
@@ -47,6 +48,17 @@ def interval(low: float, high: float) -> str:
 def points(difference: float) -> str:
     """A difference of two shares, such as "2.1 percentage points"."""
     return f"{100 * difference:.1f}{_NO_BREAK}percentage points"
+
+
+def decimals_for(deviation: float) -> int:
+    """How many decimals tell numbers apart that vary so much: three figures of the deviation."""
+    return min(max(2 - math.floor(math.log10(deviation)), 0), 12)
+
+
+def number(value: float, decimals: int) -> str:
+    """A number, such as "1,204" or "0.350"; never "-0.000"."""
+    shown = f"{value:,.{decimals}f}"
+    return shown.removeprefix("-") if not any(digit in "123456789" for digit in shown) else shown.replace("-", "−")
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -4,8 +4,9 @@ A run is data, never a program: JSON that is validated when it is read, weights 
 tables as CSV, and the sha256 of each file. Loading one imports neither Keras nor TensorFlow.
 """
 
+from headstart.run.answers import Prediction, answers_of, kind_of
 from headstart.run.draft import RunDraft
-from headstart.run.loaded import Prediction, Run
+from headstart.run.loaded import Run
 from headstart.run.records import (
     CARD,
     FORMAT,
@@ -20,9 +21,13 @@ from headstart.run.records import (
     WEIGHTS,
     BaseRecord,
     Choice,
+    ClassesRecord,
     DataRecord,
     Manifest,
+    MultiLabelRecord,
+    RegressionRecord,
     SplitRecord,
+    TaskRecord,
     ViewRecord,
 )
 
@@ -40,11 +45,17 @@ __all__ = [
     "WEIGHTS",
     "BaseRecord",
     "Choice",
+    "ClassesRecord",
     "DataRecord",
     "Manifest",
+    "MultiLabelRecord",
     "Prediction",
+    "RegressionRecord",
     "Run",
     "RunDraft",
     "SplitRecord",
+    "TaskRecord",
     "ViewRecord",
+    "answers_of",
+    "kind_of",
 ]

@@ -1,20 +1,19 @@
-"""A trained classifier, loaded from its run folder."""
+"""A trained network, loaded from its run folder."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headstart.errors import EngineError, RunError, UnknownNameError, UsageError, WeightsError
-from headstart.evaluation.calibration import softmax
 from headstart.features.extract import render_all
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN, View
+from headstart.run.answers import Prediction, answers_of, kind_of
 from headstart.run.records import METRICS, NETWORK, NETWORK_WEIGHTS, REPORT, WEIGHTS, Manifest, read_manifest, sha256_of
 
 if TYPE_CHECKING:
@@ -24,33 +23,8 @@ if TYPE_CHECKING:
     from headstart.features.openvino import OpenVINOEngine
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a run says of one image.
-
-    Attributes:
-        source: the file's path.
-        probabilities: calibrated, by label, the most probable first; empty where there is an error.
-        error: why the image couldn't be read; None if it could.
-    """
-
-    source: str
-    probabilities: dict[str, float]
-    error: str | None = None
-
-    @property
-    def label(self) -> str | None:
-        """The most probable class."""
-        return next(iter(self.probabilities), None)
-
-    @property
-    def confidence(self) -> float | None:
-        """The probability of that class."""
-        return next(iter(self.probabilities.values()), None)
-
-
 class Run:
-    """A trained classifier, loaded from its folder.
+    """A trained network, loaded from its folder.
 
     Attributes:
         folder: where it lies.
@@ -80,7 +54,7 @@ class Run:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of the network's outputs."""
+        """The classes or labels, in the order of the network's outputs, or the name of the number that is predicted."""
         return self.manifest.labels
 
     @property
@@ -113,18 +87,19 @@ class Run:
         return [found[number] for number in range(len(paths))]
 
     def predict_arrays(self, inputs: np.ndarray) -> np.ndarray:
-        """Logits of network inputs.
+        """The network's scores of its inputs.
 
         Args:
             inputs: as the image spec makes them, float32, shape (images, height, width, 3).
 
         Returns:
-            float32, shape (images, classes); softmax of these divided by the manifest's temperature is calibrated.
+            float32, shape (images, outputs). For classes, softmax of these divided by the manifest's temperature is
+            calibrated, and for labels sigmoid; a number is mean + deviation · score, as the manifest has them.
         """
         return self._load_engine(many=len(inputs) > 1).run(inputs)
 
     def to_keras(self, model: keras.Model | None = None) -> keras.Model:
-        """The classifier as a Keras model from network inputs to logits. Needs Keras and TensorFlow.
+        """The network as a Keras model from its inputs to scores. Needs Keras and TensorFlow.
 
         Args:
             model: the user's own model that the run was made from, if it was; only its architecture is used.
@@ -170,6 +145,8 @@ class Run:
     def _as_they_come(self, paths: list[Path], advance: Callable[[int], None]) -> Iterator[tuple[int, Prediction]]:
         """Each image's number and prediction, in whatever order they get done."""
         spec = ImageSpec.from_dict(self.manifest.image_spec)
+        kind = kind_of(self.manifest.task)
+        answers = answers_of(kind, self.labels)
         failures: list[tuple[int, Prediction]] = []
 
         def inputs() -> Iterator[tuple[int, np.ndarray]]:
@@ -179,13 +156,10 @@ class Run:
                 else:
                     yield number, rendered
 
-        for number, logits in self._load_engine(many=len(paths) > 1).stream(inputs()):
-            yield number, Prediction(str(paths[number]), self._probabilities(logits))
+        for number, scores in self._load_engine(many=len(paths) > 1).stream(inputs()):
+            (found,) = kind.predict(scores[None], self.manifest.temperature)
+            yield number, answers.answer(str(paths[number]), found)
         yield from failures
-
-    def _probabilities(self, logits: np.ndarray) -> dict[str, float]:
-        values = softmax(logits[None], self.manifest.temperature)[0]
-        return {self.labels[index]: float(values[index]) for index in np.argsort(-values, kind="stable")}
 
     def _load_engine(self, *, many: bool) -> OpenVINOEngine[Any]:
         from headstart.features.openvino import OpenVINOEngine

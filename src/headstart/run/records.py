@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from headstart.errors import RunError
 
@@ -77,12 +77,42 @@ class ViewRecord(_Record):
     mirrored: bool = False
 
 
+class ClassesRecord(_Record):
+    """One class an image: the network's outputs are logits, of which softmax makes probabilities."""
+
+    kind: Literal["classes"] = "classes"
+
+
+class MultiLabelRecord(_Record):
+    """Any number of labels an image: the network's outputs are logits, of each of which sigmoid makes a probability."""
+
+    kind: Literal["multi-label"] = "multi-label"
+    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        description="from which probability on each label is given, in the order of the labels"
+    )
+
+
+class RegressionRecord(_Record):
+    """A number an image: the network's output is in units of the training targets' deviation from their mean."""
+
+    kind: Literal["regression"] = "regression"
+    mean: float = Field(allow_inf_nan=False)
+    deviation: float = Field(gt=0, allow_inf_nan=False)
+    coverage: float = Field(gt=0, lt=1, description="share of new images whose number the interval holds")
+    half_width: float | None = Field(
+        ge=0, allow_inf_nan=False, description="of the interval around a prediction; null where nobody can tell"
+    )
+
+
+TaskRecord = Annotated[ClassesRecord | MultiLabelRecord | RegressionRecord, Field(discriminator="kind")]
+
+
 class DataRecord(_Record):
     """The images that the run was made from."""
 
     root: str
     fingerprint: str = Field(description="sha256 over the sha256 of every usable image, with its label")
-    images: dict[str, int] = Field(description="usable images a class")
+    images: dict[str, int] = Field(description="usable images a class or a label; of a number, all")
     quarantined: int
     duplicates: int
 
@@ -104,7 +134,8 @@ class Manifest(_Record):
     command: str = Field(description="makes the run again")
     base: BaseRecord
     image_spec: Annotated[dict[str, Any], AfterValidator(_check_image_spec)]
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = Field(description="the classes, the labels, or the number's name: one a network's output")
+    task: TaskRecord = ClassesRecord()
     temperature: float = Field(gt=0, allow_inf_nan=False)
     test_views: tuple[ViewRecord, ...] = Field(
         default=(ViewRecord(),), min_length=1, max_length=8, description="that the network averages its logits over"
@@ -115,6 +146,15 @@ class Manifest(_Record):
     split: SplitRecord
     packages: dict[str, str]
     files: dict[str, str] = Field(default={}, description="sha256 of every other file in the folder")
+
+    @model_validator(mode="after")
+    def _check_task(self) -> Manifest:
+        """A threshold a label, and one number."""
+        if isinstance(self.task, MultiLabelRecord) and len(self.task.thresholds) != len(self.labels):
+            raise ValueError("there must be as many thresholds as labels")
+        if isinstance(self.task, RegressionRecord) and len(self.labels) != 1:
+            raise ValueError("a regression has one label, the number's name")
+        return self
 
 
 def read_manifest(folder: Path) -> Manifest:

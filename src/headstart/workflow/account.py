@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from headstart.data.labels import written
 from headstart.data.scan import PARTS, readable
-from headstart.evaluation.metrics import class_scores, confidence_intervals, confusion_matrix, score
+from headstart.learn.course import Epoch
+from headstart.learn.kinds import CLASSES, Kind
 from headstart.learn.probe import Probe
 from headstart.run import (
     PREDICTIONS,
@@ -24,6 +26,7 @@ from headstart.run import (
     RunDraft,
     SplitRecord,
     ViewRecord,
+    answers_of,
 )
 from headstart.workflow.classifiers import FinetunedClassifier, Trial
 from headstart.workflow.images import Images
@@ -33,16 +36,16 @@ from headstart.workflow.session import Session
 PACKAGES = ("headstart", "keras", "numpy", "openvino", "pillow", "scikit-learn", "tensorflow")
 
 
-def test_metrics(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], seed: int) -> dict[str, Any]:
-    """Every measure on the test part, with intervals, the confusion matrix and each class's scores."""
-    intervals = confidence_intervals(probabilities, labels, seed)
-    scores = zip(classes, class_scores(probabilities, labels), strict=True)
+def test_metrics(
+    predictions: np.ndarray, targets: np.ndarray, names: Sequence[str], seed: int, kind: Kind = CLASSES
+) -> dict[str, Any]:
+    """Every measure on the test part, with intervals, and what more a kind has to tell, such as each class's scores."""
+    intervals = kind.confidence_intervals(predictions, targets, seed)
     return {
-        "n": len(labels),
-        **score(probabilities, labels),
+        "n": len(targets),
+        **kind.score(predictions, targets),
         **{f"{name}_ci95": list(interval) for name, interval in intervals.items()},
-        "per_class": {label: asdict(found) for label, found in scores},
-        "confusion": confusion_matrix(probabilities, labels).tolist(),
+        **kind.details(predictions, targets, names),
     }
 
 
@@ -57,7 +60,7 @@ def run_metrics(
         "probe": {**outcome.probe.candidate.scores(), "strength": probe.strength, "folds": probe.folds},
         "finetune": outcome.tuned and _finetune_metrics(outcome.tuned),
         "comparison": comparison and asdict(comparison),
-        "balance": asdict(probe.balancing),
+        "balance": asdict(probe.balancing) if probe.kind.task == "classes" else None,
         "views": views,
         "seconds": _seconds(session),
         "features": {"computed": session.computed, "reused": session.reused},
@@ -71,16 +74,22 @@ def _finetune_metrics(tuned: FinetunedClassifier) -> dict[str, Any]:
         "views": len(tuned.recipe.views),
         "best_epoch": tuned.result.best_epoch,
         "interpolation": tuned.result.interpolation,
-        "history": [asdict(epoch) for epoch in tuned.result.history],
-        "trials": [_trial(trial) for trial in tuned.trials],
+        "history": [_epoch(epoch, tuned.candidate.kind) for epoch in tuned.result.history],
+        "trials": [_trial(trial, tuned.candidate.kind) for trial in tuned.trials],
     }
 
 
-def _trial(trial: Trial) -> dict[str, Any]:
+def _epoch(epoch: Epoch, kind: Kind) -> dict[str, Any]:
+    """A line of the training curve, with what validation is judged by under its own name."""
+    line = asdict(epoch)
+    return line | {f"validation_{kind.goodness_key}": line.pop("validation_accuracy")}
+
+
+def _trial(trial: Trial, kind: Kind) -> dict[str, Any]:
     """A way of fine-tuning that was tried; its loss is an average over the views of each validation image."""
     recipe = trial.recipe
     made = {"cut": recipe.cut, "epochs": recipe.epochs, "learning_rate": recipe.learning_rate, "seed": recipe.seed}
-    return made | {"log_loss_in_views": trial.loss}
+    return made | {f"{kind.loss_key}_in_views": trial.loss}
 
 
 def _seconds(session: Session) -> dict[str, float]:
@@ -90,23 +99,20 @@ def _seconds(session: Session) -> dict[str, float]:
     return {stage: round(seconds, 3) for stage, seconds in spent.items()}
 
 
-def write_tables(draft: RunDraft, images: Images, probabilities: np.ndarray) -> None:
+def write_tables(draft: RunDraft, images: Images, predictions: np.ndarray, kind: Kind) -> None:
     """Write what was said of each test image, where each image went, and what was left out."""
-    columns = ("file", "label", "predicted", "confidence", *(f"p:{label}" for label in images.classes))
-    draft.write_table(PREDICTIONS, columns, _prediction_rows(images, probabilities))
+    answers = answers_of(kind, images.classes)
+    tested = zip(images.paths("test"), images.part("test").labels, predictions, strict=True)
+    rows = (answers.row(images.relative(path), target, found) for path, target, found in tested)
+    draft.write_table(PREDICTIONS, answers.columns, rows)
     audit = images.audit
     places = zip(audit.samples, audit.digests, images.split.parts, strict=True)
-    split_rows = ((images.relative(sample.path), digest, sample.label, part) for sample, digest, part in places)
+    split_rows = (
+        (images.relative(sample.path), digest, written(sample.label), part) for sample, digest, part in places
+    )
     draft.write_table(SPLIT, ("file", "sha256", "label", "part"), split_rows)
     left_out = ((images.relative(found.path), found.reason, found.byte_size) for found in audit.quarantined)
     draft.write_table(QUARANTINE, ("file", "reason", "bytes"), left_out)
-
-
-def _prediction_rows(images: Images, probabilities: np.ndarray) -> Iterator[tuple[str, ...]]:
-    labels = images.part("test").labels
-    for path, true, row in zip(images.paths("test"), labels, probabilities, strict=True):
-        answer = images.classes[row.argmax()]
-        yield (images.relative(path), images.classes[true], answer, f"{row.max():.6f}", *(f"{p:.6f}" for p in row))
 
 
 def make_manifest(session: Session, images: Images, outcome: Outcome, command: str) -> Manifest:
@@ -126,6 +132,7 @@ def make_manifest(session: Session, images: Images, outcome: Outcome, command: s
         ),
         image_spec=base.spec.as_dict(),
         labels=images.classes,
+        task=answers_of(outcome.chosen.candidate.kind, images.classes).record,
         temperature=outcome.chosen.candidate.temperature,
         test_views=tuple(
             ViewRecord(quarter_turns=view.quarter_turns, mirrored=view.mirrored) for view in outcome.chosen.views
@@ -139,11 +146,10 @@ def make_manifest(session: Session, images: Images, outcome: Outcome, command: s
 
 
 def _data_record(images: Images) -> DataRecord:
-    labels = [sample.label for sample in images.audit.samples]
     return DataRecord(
         root=readable(str(images.dataset.root.absolute())),
         fingerprint=images.fingerprint,
-        images={label: labels.count(label) for label in images.classes},
+        images=images.dataset.counts(images.audit.samples),
         quarantined=len(images.audit.quarantined),
         duplicates=images.audit.duplicates,
     )

@@ -64,11 +64,12 @@ class Gain:
 
     def in_words(self, what: str) -> str:
         """The gain; `what` says what is averaged, and whether it is or would be."""
-        before, after = self.one_view.scores(), self.averaged.scores()
+        before, after, kind = self.one_view.scores(), self.averaged.scores(), self.averaged.kind
+        loss, goodness = kind.loss_key, kind.goodness_key
         return (
-            f"on {after['n']} validation images {what} {self.views} views takes the log loss from "
-            f"{before['log_loss']:.3f} to {after['log_loss']:.3f} (p = {self.p_value:.2g}) and accuracy from "
-            f"{before['accuracy']:.1%} to {after['accuracy']:.1%}"
+            f"on {after['n']} validation images {what} {self.views} views takes the {kind.loss_name} from "
+            f"{before[loss]:.3f} to {after[loss]:.3f} (p = {self.p_value:.2g}) and {kind.goodness_name} from "
+            f"{kind.show(before[goodness])} to {kind.show(after[goodness])}"
         )
 
 
@@ -109,7 +110,8 @@ def measure_gain(outcome: Outcome, plain_probe: Candidate, averaging: Averaging,
     exact = [logits for view, logits in zip(tuned.recipe.views, in_views, strict=True) if view.is_exact]
     if len(exact) == 1:
         return None
-    averaged = Candidate.of(np.mean(exact, axis=0), chosen.candidate.labels, (), chosen.candidate.weights)
+    candidate = chosen.candidate
+    averaged = Candidate.of(np.mean(exact, axis=0), candidate.labels, (), candidate.weights, candidate.kind)
     return _gain(outcome, len(exact), chosen.candidate, averaged, seed)
 
 

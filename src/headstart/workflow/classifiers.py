@@ -47,7 +47,7 @@ class Classifier(ABC):
 
     @abstractmethod
     def test_logits(self, network: Path, images: Images, advance: Advance) -> np.ndarray:
-        """Averaged logits of the test part, shape (images, classes); `network` is the one that averages them."""
+        """Averaged logits of the test part, shape (images, outputs); `network` is the one that averages them."""
 
 
 class ProbeClassifier(Classifier):
@@ -77,7 +77,7 @@ class ProbeClassifier(Classifier):
         self._probe = probe
         validation = images.part("validation")
         weights = measuring_weights(validation.labels, probe.balancing.kind)
-        self.candidate = Candidate.of(self._logits(validation), validation.labels, more, weights)
+        self.candidate = Candidate.of(self._logits(validation), validation.labels, more, weights, probe.kind)
 
     def refit(self, *parts: Labelled) -> None:
         """Fit the probe to all these images together; what it said of the validation part, and its temperature, stay.
@@ -107,11 +107,11 @@ def refit_in_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], *par
     """The probe fitted to all these views of all these images, with the strength that it has."""
     labels = np.concatenate([part.labels for part in parts])
     wanted = [(digest, view) for view in views for part in parts for digest in part.digests]
-    return refit_probe(probe, pooled.load(wanted), np.tile(labels, len(views)))
+    return refit_probe(probe, pooled.load(wanted), np.concatenate([labels] * len(views)))
 
 
 def logits_over_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], part: Labelled) -> np.ndarray:
-    """The mean over views of a probe's logits, shape (images, classes)."""
+    """The mean over views of a probe's logits, shape (images, outputs)."""
     in_views = [probe.logits(pooled.load([(digest, view) for digest in part.digests])) for view in views]
     return np.asarray(np.mean(in_views, axis=0))
 
@@ -124,7 +124,7 @@ class Trial:
         recipe: how.
         result: what it came to.
         weights: of its network.
-        loss: log loss on the validation images, averaged over their views.
+        loss: on the validation images, averaged over their views.
     """
 
     recipe: Recipe
@@ -152,13 +152,15 @@ class FinetunedClassifier(Classifier):
         self.views = recipe.test_views
         # Where logits aren't averaged, those of the other views tell two classifiers apart all the same.
         more = list(result.validation_logits[1:]) if self.views == (PLAIN,) else []
-        labels = images.part("validation").labels
+        validation = images.part("validation")
+        labels, kind = validation.labels, validation.kind
         self._weights = measuring_weights(labels, recipe.balance)
-        self.candidate = Candidate.of(recipe.averaged(result.validation_logits), labels, more, self._weights)
+        self.candidate = Candidate.of(recipe.averaged(result.validation_logits), labels, more, self._weights, kind)
 
     def in_one_view(self) -> Candidate:
         """What it says of the plain view alone."""
-        return Candidate.of(self.result.validation_logits[0], self.candidate.labels, (), self._weights)
+        candidate = self.candidate
+        return Candidate.of(self.result.validation_logits[0], candidate.labels, (), self._weights, candidate.kind)
 
     def write_network(self, path: Path) -> None:
         convert(self.result.model, path)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from headstart.data.audit import Audit
+from headstart.data.labels import written
 from headstart.data.scan import Dataset, Part
 from headstart.data.split import Split
 from headstart.learn.finetune import Labelled
+from headstart.learn.kinds import KINDS, Kind
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,31 @@ class Images:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """The classes, the labels, or the number's name alone: what each output of a network stands for."""
         return self.dataset.labels
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What is to be predicted, as the training part shows it.
+
+        Raises:
+            DataError: it can't be learned from these images.
+        """
+        return KINDS[self.dataset.task].of(self._targets("train"), self.classes)
 
     def part(self, part: Part) -> Labelled:
         """The images of a part."""
         chosen = self.split.indices(part)
-        numbers = {label: number for number, label in enumerate(self.classes)}
-        labels = np.array([numbers[self.audit.samples[index].label] for index in chosen], np.int64)
-        return Labelled([self.audit.digests[index] for index in chosen], labels)
+        return Labelled([self.audit.digests[index] for index in chosen], self._targets(part), self.kind)
+
+    def _targets(self, part: Part) -> np.ndarray:
+        labels = [self.audit.samples[index].label for index in self.split.indices(part)]
+        return KINDS[self.dataset.task].encode(labels, self.classes)
+
+    def absent(self, part: Part) -> list[str]:
+        """The classes or labels that no image of a part has."""
+        counts = self.dataset.counts([self.audit.samples[index] for index in self.split.indices(part)])
+        return [name for name, count in counts.items() if not count]
 
     def paths(self, part: Part) -> list[Path]:
         """The files of a part, in the same order."""
@@ -51,6 +71,7 @@ class Images:
     def fingerprint(self) -> str:
         """The same for the same images with the same labels, wherever they lie and whatever they are called."""
         lines = sorted(
-            f"{digest} {sample.label}" for digest, sample in zip(self.audit.digests, self.audit.samples, strict=True)
+            f"{digest} {written(sample.label)}"
+            for digest, sample in zip(self.audit.digests, self.audit.samples, strict=True)
         )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()

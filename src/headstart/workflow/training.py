@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -13,17 +14,18 @@ import numpy as np
 from headstart.catalog import DEFAULT_BASE
 from headstart.catalog.base import Base
 from headstart.data.audit import audit
-from headstart.data.scan import Dataset, scan
+from headstart.data.scan import PARTS, Dataset
+from headstart.data.source import read_source
 from headstart.data.split import split
-from headstart.errors import EngineError, ImageError, UnknownNameError, UsageError
-from headstart.evaluation.calibration import softmax
+from headstart.data.table import TableChoice
+from headstart.errors import DataError, EngineError, ImageError, UnknownNameError, UsageError
 from headstart.features.extract import FeatureSet, read_file
 from headstart.features.openvino import PRECISIONS, OpenVINOEngine, Precision, choose_precision
 from headstart.features.store import Store, default_folder
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN
 from headstart.learn.base_features import BaseFeatures
-from headstart.learn.decide import decide
+from headstart.learn.decide import Candidate, decide
 from headstart.learn.imbalance import ASKED, NAMES, Asked
 from headstart.learn.probe import Probe, fit_probe, most_fits
 from headstart.progress import Display, Stopwatch
@@ -50,7 +52,8 @@ from headstart.workflow.view_choice import Averaging, choose_averaging
 
 # Images that bf16 is tried on before it is trusted, and that the finished network is checked on.
 SAMPLE = 8
-# A probability may differ by so much between the network that is written and the one that was evaluated.
+# A probability, or a number in standard deviations, may differ by so much between the network that is written and the
+# one that was evaluated.
 TOLERANCE = 0.02
 # NumPy's legacy generator, which scikit-learn uses, takes no larger one.
 LARGEST_SEED = 2**32 - 1
@@ -60,6 +63,9 @@ def train(
     data: str | Path,
     out: str | Path,
     *,
+    image_column: str | None = None,
+    label_columns: Sequence[str] = (),
+    task: str = AUTO,
     base: str | Base = DEFAULT_BASE,
     weights: str | Path | None = None,
     offline: bool = False,
@@ -80,11 +86,17 @@ def train(
     cache: str | Path | None = None,
     display: Display | None = None,
 ) -> Run:
-    """Turn a folder of labelled images into a classifier with an honest account of how good it is.
+    """Turn labelled images into a classifier, or a predictor of numbers, with an honest account of how good it is.
 
     Args:
-        data: a folder with one subfolder of images per class, or with folders train, validation and test that have.
+        data: a folder with one subfolder of images per class, or with folders train, validation and test that have; or
+            a CSV or TSV table with a row per image: its path, relative to the table, and what is said of it.
         out: the run folder to make.
+        image_column: the table's column of paths; by default it is found by its name or its cells.
+        label_columns: the table's column of classes, of labels divided by "|", ";" or ",", or of numbers; or several
+            columns that say 0 or 1 of a label each. By default they are found likewise.
+        task: what the labels are, "classes" (one an image), "multi-label" (any number), "regression" (a number), or
+            "auto": what the cells look like.
         base: the pretrained network to build on, by name (`headstart.bases()` lists them), the path of a Keras model
             file, or what `headstart.base` made of a model.
         weights: the base's weights: a file, a folder of files, or an http(s) address that has them; by default they
@@ -106,7 +118,7 @@ def train(
         balance: what is done about classes of unequal size, "none", "weights" (a rare class's images count more),
             "sampling" (as many images of each class an epoch), "logits" (logit adjustment), or "auto": what
             cross-validation finds best by balanced accuracy where the largest class has over three times the images of
-            the smallest, and else nothing.
+            the smallest, and else nothing. Of classes alone.
         test_views: the most mirrored and turned views of each image that the classifier averages its logits over, of
             those in `augment`; each takes as long as one image does without.
         precision: of the frozen part, "f32", "bf16", or "auto": bf16 where the CPU has it and the images allow it.
@@ -118,7 +130,7 @@ def train(
         The run. Its folder is complete, or not there at all.
 
     Raises:
-        UsageError: the folder of images isn't there, `out` is, a name isn't known, or a number is out of range.
+        UsageError: the images aren't there, `out` is, a name isn't known, or a number is out of range.
         DataError: the images can't be learned from.
         WeightsError: the base's weights aren't here.
         StoreError: features can't be kept.
@@ -131,7 +143,9 @@ def train(
     tuning = TuningChoice(*how, test_views, parse_time(time))
     tuning.check()
     cache_folder = Path(cache) if cache else default_folder()
-    dataset = scan(Path(data))  # before anything is fetched
+    table = TableChoice(image_column, tuple(label_columns), task)
+    dataset = read_source(Path(data), table)  # before anything is fetched
+    _check_balance(dataset, balance)
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
     chosen_base = choice.resolve(cache_folder, display)
     tuning.check_stage(chosen_base)
@@ -150,11 +164,11 @@ def train(
         outcome = _decide(session, in_views or plain, tuned)
         gain = measure_gain(outcome, plain.candidate, averaging, seed)
         note_views(session, outcome, averaging, gain)
-        if outcome.chosen is outcome.probe:
+        if outcome.chosen is outcome.probe and not images.kind.keeps_validation:
             _refit_probe(session, images, outcome.probe)
         options = {"base": choice.name, "precision": precision, "seed": seed}
         options |= {} if balance == AUTO else {"balance": balance}
-        command = _command(data, out, options, choice.options() + tuning.options())
+        command = _command(data, out, options, table.options() + choice.options() + tuning.options())
         with draft:
             run = _finish(session, draft, images, probe, outcome, gain, command)
         session.checkpoints.remove_used()  # not before the run is there
@@ -173,6 +187,13 @@ def _check(data: Path, out: Path, precision: str, seed: int, balance: str) -> No
         raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
     if balance not in ASKED:
         raise UnknownNameError("balance", balance, ASKED)
+
+
+def _check_balance(dataset: Dataset, balance: str) -> None:
+    if dataset.task != "classes" and balance not in (AUTO, "none"):
+        raise UsageError(
+            f"--balance {balance} is for classes of unequal size, and the task is {dataset.task}", "leave it out"
+        )
 
 
 def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
@@ -211,19 +232,39 @@ def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet) ->
     paths = [sample.path for sample in dataset.samples]
     extraction = session.extract("features", "Computing features", paths, pooled)
     audited = audit(dataset, extraction.digests, extraction.unreadable)
-    division = split(audited.samples, audited.digests, session.seed)
+    for choice in dataset.choices:
+        session.choose(*choice)
+    division = split(audited.samples, audited.digests, session.seed, dataset.task, dataset.origin)
     counts = ", ".join(f"{count:,} {part}" for part, count in division.counts().items())
     session.choose("split", counts, division.origin)
-    return Images(dataset, audited, division)
+    images = Images(dataset, audited, division)
+    if dataset.task == "multi-label":
+        _note_absent_labels(session, images)
+    return images
+
+
+def _note_absent_labels(session: Session, images: Images) -> None:
+    """Where the parts were given, or a label is rare, a part may lack it."""
+    for part in PARTS[1:]:
+        absent = images.absent(part)
+        if len(absent) == len(images.classes):
+            raise DataError(f"no image of the {part} part has any label", "put images with each label into every part")
+        if absent:
+            reason = f"no {part} image has them, so that part says nothing of them"
+            session.choose(f"labels not in {part}", ", ".join(absent), reason)
 
 
 def _fit_probe(session: Session, images: Images, pooled: FeatureSet, balance: Asked) -> Probe:
     train = images.part("train")
-    with session.watch.stage("probe", "Fitting the probe", most_fits(train.labels, balance), unit="fits") as advance:
+    labels, kind, outputs = train.labels, train.kind, len(images.classes)
+    fits = most_fits(labels, balance, kind)
+    with session.watch.stage("probe", "Fitting the probe", fits, unit="fits") as advance:
         wanted = [(digest, PLAIN) for digest in train.digests]
-        probe = fit_probe(pooled.load(wanted), train.labels, len(images.classes), session.seed, advance, balance)
-    session.choose("class balance", NAMES[probe.balancing.kind], probe.balancing.reason)
-    how = f"smallest log loss in {probe.folds}-fold cross-validation" if probe.folds else "too few images to choose"
+        probe = fit_probe(pooled.load(wanted), labels, outputs, session.seed, advance, balance, kind)
+    if kind.task == "classes":
+        session.choose("class balance", NAMES[probe.balancing.kind], probe.balancing.reason)
+    smallest = f"smallest {kind.loss_name} in {probe.folds}-fold cross-validation"
+    how = smallest if probe.folds else "too few images to choose"
     session.choose("probe strength", f"{probe.strength:g}", how)
     return probe
 
@@ -242,7 +283,7 @@ def _decide(session: Session, probe: ProbeClassifier, tuned: FinetunedClassifier
         outcome = Outcome(probe, None, decide(probe.candidate, None, tuned.reason, session.seed))
     else:
         outcome = Outcome(probe, tuned, decide(probe.candidate, tuned.candidate, "", session.seed))
-    session.choose("classifier", outcome.decision.chosen, outcome.decision.reason)
+    session.choose(probe.candidate.kind.noun, outcome.decision.chosen, outcome.decision.reason)
     return outcome
 
 
@@ -273,12 +314,12 @@ def _finish(
         sample = _first_test_inputs(images, session.features.base.spec)
         latency = write_network(chosen, network, sample)
         logits = chosen.test_logits(network, images, advance)
-        temperature = chosen.candidate.temperature
-        probabilities = softmax(logits, temperature)
-        _check_network(network, sample, logits, temperature)
-        test = test_metrics(probabilities, labels, images.classes, session.seed)
+        kind = chosen.candidate.kind
+        predictions = kind.predict(logits, chosen.candidate.temperature)
+        _check_network(network, sample, logits, chosen.candidate)
+        test = test_metrics(predictions, labels, images.classes, session.seed, kind)
     draft.write_weights(WEIGHTS, chosen.arrays())
-    write_tables(draft, images, probabilities)
+    write_tables(draft, images, predictions, kind)
     draft.write_json(METRICS, run_metrics(session, probe, outcome, test, view_metrics(outcome, gain, latency)))
     manifest = make_manifest(session, images, outcome, command)
     with session.watch.stage("report", "Writing the report", total=None, unit="files"), draft.writing():
@@ -291,13 +332,15 @@ def _first_test_inputs(images: Images, spec: ImageSpec) -> np.ndarray:
     return np.stack([spec.render(read_file(path))[0] for path in images.paths("test")[:SAMPLE]])
 
 
-def _check_network(network: Path, inputs: np.ndarray, logits: np.ndarray, temperature: float) -> None:
+def _check_network(network: Path, inputs: np.ndarray, logits: np.ndarray, candidate: Candidate) -> None:
     """The network that is written must say what was evaluated, from the files' bytes on."""
-    written = softmax(OpenVINOEngine[int](network, hint="latency").run(inputs), temperature)
-    gap = float(np.abs(written - softmax(logits[: len(inputs)], temperature)).max())
+    kind, temperature = candidate.kind, candidate.temperature
+    written = kind.predict(OpenVINOEngine[int](network, hint="latency").run(inputs), temperature)
+    gap = float(np.abs(written - kind.predict(logits[: len(inputs)], temperature)).max()) / kind.unit
     if gap > TOLERANCE:
         raise EngineError(
-            f"the network that was written differs from the one that was evaluated by up to {gap:.3f} in probability",
+            "the network that was written differs from the one that was evaluated by up to "
+            f"{gap:.3f} in {kind.unit_name}",
             "train again with --precision f32; if it recurs, please report it",
         )
 

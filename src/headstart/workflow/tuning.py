@@ -10,8 +10,6 @@ from itertools import count
 
 import numpy as np
 
-from headstart.evaluation.calibration import softmax
-from headstart.evaluation.metrics import log_loss
 from headstart.features.boundary import find_cuts
 from headstart.features.extract import FeatureSet
 from headstart.images.views import View, make_views
@@ -110,11 +108,10 @@ def _below(stage: str, stages: Sequence[str]) -> tuple[str, ...]:
 def _why_not(session: Session, images: Images, choice: TuningChoice, looks: int) -> Untuned | None:
     if not choice.wanted:
         return Untuned("fine-tuning was switched off")
-    a_class = len(images.part("train").digests) / len(images.classes)
+    train = images.part("train")
+    a_class, in_words = train.kind.images_an_output(train.labels, len(images.classes))
     if a_class < FEWEST_IMAGES_A_CLASS and not choice.is_asked_for:
-        return Untuned(
-            f"with {a_class:.0f} training images a class, fewer than {FEWEST_IMAGES_A_CLASS}, fine-tuning isn't tried"
-        )
+        return Untuned(f"with {in_words}, fewer than {FEWEST_IMAGES_A_CLASS}, fine-tuning isn't tried")
     if len(session.features.base.stages) < 2:
         return Untuned("the base has no cut below its last layer, so there is no top to fine-tune")
     if session.seconds_left(looks) < LEAST_SECONDS:
@@ -251,9 +248,9 @@ class _Trials:
     def _loss(self, recipe: Recipe, logits_in_views: np.ndarray) -> float:
         """Of the averaged logits where they will be averaged, else of each view's own."""
         judged = logits_in_views if len(recipe.test_views) == 1 else recipe.averaged(logits_in_views)[None]
-        labels = self._images.part("validation").labels
-        weights = measuring_weights(labels, self._probe.balancing.kind)
-        return float(np.mean([log_loss(softmax(logits), labels, weights) for logits in judged]))
+        validation = self._images.part("validation")
+        weights = measuring_weights(validation.labels, self._probe.balancing.kind)
+        return float(np.mean([validation.kind.loss(logits, validation.labels, weights) for logits in judged]))
 
     def _tell_of_depth(self, first: Recipe, deeper: Sequence[Recipe]) -> None:
         epochs = counted(first.epochs, "epoch", "epochs")
@@ -266,7 +263,7 @@ class _Trials:
         best = self._done[soup.members[0]]
         members = [self._done[number].recipe.cut for number in soup.members]
         tried = ", ".join(f"{trial.loss:.3f} above {trial.recipe.cut}" for trial in self._done)
-        reason = f"validation log loss {soup.loss:.3f}; of those tried {tried}"
+        reason = f"validation {self._probe.kind.loss_name} {soup.loss:.3f}; of those tried {tried}"
         value = f"the mean of {len(members)}" if len(members) > 1 else f"the one above {best.recipe.cut} alone"
         self._session.choose("fine-tuned network", value, reason)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headstart.evaluation.calibration import softmax
-from headstart.evaluation.metrics import accuracy, log_loss
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, Preset, View, exact_views
 from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation, choose_by_learning
@@ -77,21 +75,22 @@ def find_augmentation(
 def _by_asking(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> Augmentation:
     validation = images.part("validation")
     paths, digests = images.paths("validation")[:MOST_IMAGES], validation.digests[:MOST_IMAGES]
-    labels = validation.labels[:MOST_IMAGES]
+    labels, kind = validation.labels[:MOST_IMAGES], validation.kind
 
-    def accuracy_of(view: View) -> float:
+    def goodness_of(view: View) -> float:
         if view != PLAIN:
             session.extract("features", "Trying a view", paths, pooled, (view,))
-        return accuracy(probe.logits(pooled.load([(digest, view) for digest in digests])), labels)
+        scores = probe.logits(pooled.load([(digest, view) for digest in digests]))
+        return kind.goodness(kind.predict(scores), labels)
 
-    return choose_augmentation(accuracy_of(PLAIN), accuracy_of)
+    return choose_augmentation(goodness_of(PLAIN), goodness_of, kind)
 
 
 def _by_learning(
     session: Session, images: Images, pooled: FeatureSet, probe: Probe, choice: TuningChoice
 ) -> Augmentation:
     train, validation = images.part("train"), images.part("validation")
-    some = Labelled(train.digests[:MOST_LEARNED_FROM], train.labels[:MOST_LEARNED_FROM])
+    some = Labelled(train.digests[:MOST_LEARNED_FROM], train.labels[:MOST_LEARNED_FROM], train.kind)
     paths = images.paths("train")[:MOST_LEARNED_FROM] + images.paths("validation")
     weights = measuring_weights(validation.labels, probe.balancing.kind)
     spec = session.features.base.spec
@@ -100,11 +99,11 @@ def _by_learning(
         views = exact_views(preset, is_square=spec.height == spec.width)
         session.extract("features", "Trying views", paths, pooled, views)
         fitted = refit_in_views(probe, pooled, views, some)
-        return log_loss(softmax(logits_over_views(fitted, pooled, views, validation)), validation.labels, weights)
+        return validation.kind.loss(logits_over_views(fitted, pooled, views, validation), validation.labels, weights)
 
     # Turns by a quarter come last, so that they matter only where more views are wanted than there are flips.
     wider: tuple[Preset, ...] = ("orientation-free",) if max(choice.test_views, choice.views or 0) > len(FLIPS) else ()
-    return choose_by_learning(("crops", "natural", "flips", *wider), loss_of)
+    return choose_by_learning(("crops", "natural", "flips", *wider), loss_of, validation.kind)
 
 
 def _has_time_to_learn(session: Session, images: Images) -> bool:

@@ -1,0 +1,212 @@
+"""A table of images: a CSV or TSV file with a column of paths, one or several of labels, and perhaps one of parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headstart.data.labels import TASKS, Task, names_in
+from headstart.data.scan import PART_NAMES, Dataset, Part, Sample
+from headstart.data.table_file import Table, read_table_file
+from headstart.data.table_task import Labels, is_binary, read_labels
+from headstart.errors import DataError, UnknownNameError, UsageError
+
+SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+AUTO = "auto"
+# Letters of a path that isn't there.
+LONGEST_SHOWN = 200
+# What columns are usually called, without spaces and underscores.
+IMAGE_NAMES = ("image", "file", "path", "filename", "filepath", "imagepath", "imagefile", "img", "picture", "photo")
+LABEL_NAMES = ("label", "labels", "class", "classes", "target", "targets", "category", "tag", "tags", "grade")
+PART_COLUMNS = ("split", "part", "set", "subset")
+
+
+@dataclass(frozen=True)
+class TableChoice:
+    """What the user says about a table; what is left open is guessed from its names and cells.
+
+    Attributes:
+        image_column: with the paths.
+        label_columns: one, or several of 0 and 1.
+        task: "auto", or what the labels are.
+    """
+
+    image_column: str | None = None
+    label_columns: tuple[str, ...] = ()
+    task: str = AUTO
+
+    def check(self) -> None:
+        """Refuses a task that there isn't.
+
+        Raises:
+            UnknownNameError: it is none of those.
+        """
+        if self.task not in (AUTO, *TASKS):
+            raise UnknownNameError("task", self.task, (AUTO, *TASKS))
+
+    @property
+    def asked(self) -> Task | None:
+        """The task, if one was asked for."""
+        return next((task for task in TASKS if task == self.task), None)
+
+    def options(self) -> list[str]:
+        """The options of the command line that say the same."""
+        image = [] if self.image_column is None else ["--image-column", self.image_column]
+        labels = [word for column in self.label_columns for word in ("--label-column", column)]
+        return image + labels + ([] if self.task == AUTO else ["--task", self.task])
+
+
+def read_table(path: Path, choice: TableChoice) -> Dataset:
+    """The images that a table names, with what it says of them.
+
+    Paths are relative to the table's folder. A dataset's root is that folder or, where images lie outside it, the next
+    one above that holds all of them.
+
+    Raises:
+        UsageError: a column isn't there, or it can't be told which holds what.
+        DataError: a cell is empty, isn't what its column holds, or names a file that isn't there or is named twice.
+    """
+    table = read_table_file(path)
+    image, why_image = _image_column(table, choice.image_column)
+    part = _part_column(table)
+    columns, why_labels = _label_columns(table, choice.label_columns, {image, part})
+    paths = _paths(table, image)
+    labels = read_labels(table, columns, choice.asked)
+    parts = _parts(table, part) if part else [None] * len(paths)
+    samples = tuple(Sample(*row) for row in sorted(zip(paths, labels.rows, parts, strict=True), key=lambda row: row[0]))
+    _check_trained(table, labels, samples)
+    choices = [
+        ("images", f"column {image!r}", why_image),
+        ("labels", f"column{'s' * (len(columns) > 1)} {', '.join(map(repr, columns))}", why_labels),
+        ("task", labels.task, labels.reason),
+    ]
+    choices += [("parts", f"column {part!r}", "called so, and holds their names")] if part else []
+    return Dataset(_root(path, paths), samples, labels.names, labels.task, "table", tuple(choices))
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _image_column(table: Table, asked: str | None) -> tuple[str, str]:
+    if asked is not None:
+        table.cells(asked)
+        return asked, "as asked"
+    for name in IMAGE_NAMES:
+        for column in table.columns:
+            if _plain(column) == name:
+                return column, "called as such columns are"
+    if any(column and _is_file(_file(table, column)) for column in table.columns):
+        raise DataError(f"{table.path.name} has no header: its first row names an image", "put names above the columns")
+    for column in table.columns:
+        if table.columns.count(column) == 1 and _is_file(_file(table, table.cells(column)[0])):
+            return column, "its first cell names a file"
+    raise UsageError(
+        f"no column of {table.path.name} is called as a column of images is, and none names files that are there",
+        f"name it with --image-column; there are {', '.join(map(repr, table.columns))}",
+    )
+
+
+def _part_column(table: Table) -> str | None:
+    """A column that is called so and holds the name of a part somewhere."""
+    return next((column for column in table.columns if _is_of_parts(table, column)), None)
+
+
+def _is_of_parts(table: Table, column: str) -> bool:
+    is_called_so = _plain(column) in PART_COLUMNS and table.columns.count(column) == 1
+    return is_called_so and any(cell.lower() in PART_NAMES for cell in table.cells(column))
+
+
+def _label_columns(table: Table, asked: Sequence[str], taken: set[str | None]) -> tuple[tuple[str, ...], str]:
+    if asked:
+        if clash := [column for column in asked if column in taken]:
+            raise UsageError(f"the column {clash[0]!r} can't hold labels as well", "name another with --label-column")
+        return tuple(asked), "as asked"
+    others = tuple(column for column in table.columns if column not in taken)
+    called = tuple(column for column in others if _plain(column) in LABEL_NAMES)
+    if len(called) == 1:
+        return called, "called as such columns are"
+    if len(others) == 1:
+        return others, "the only other column"
+    if len(others) > 1 and all(table.columns.count(column) == 1 and is_binary(table, column) for column in others):
+        return others, "all other columns, which hold 0 and 1"
+    offered = called or others
+    problem = (
+        f"it can't be told which of {', '.join(map(repr, offered))} holds the labels"
+        if offered
+        else "no column is left for labels"
+    )
+    raise UsageError(f"{table.path.name}: {problem}", "name it with --label-column")
+
+
+def _file(table: Table, cell: str) -> Path:
+    """The file that a cell names; a table made on Windows may have backslashes."""
+    path = table.path.parent / cell
+    return path if "\\" not in cell or _is_file(path) else table.path.parent / cell.replace("\\", "/")
+
+
+def _paths(table: Table, column: str) -> list[Path]:
+    seen: dict[str, int] = {}
+    paths = []
+    for row, cell in enumerate(table.cells(column)):
+        if not cell:
+            raise table.problem(row, column, "there is no path", "write one, or remove the row")
+        path = _file(table, cell)
+        if not _is_file(path):
+            raise table.problem(row, column, _missing(table, column, cell), "mend the path, or remove the row")
+        place = os.path.normpath(path.absolute())
+        if place in seen:
+            first = table.numbers[seen[place]]
+            raise table.problem(row, column, f"{cell!r} is in row {first} already", "keep one row per image")
+        seen[place] = row
+        paths.append(Path(place))
+    return paths
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _missing(table: Table, column: str, cell: str) -> str:
+    cells = table.cells(column)
+    missing = sum(not _is_file(_file(table, other)) for other in cells)
+    shown = cell if len(cell) <= LONGEST_SHOWN else f"{cell[:LONGEST_SHOWN]}…"
+    return f"there is no file {shown!r} in {table.path.parent.absolute()} ({missing:,} of {len(cells):,} are missing)"
+
+
+def _parts(table: Table, column: str) -> list[Part | None]:
+    parts: list[Part | None] = []
+    for row, cell in enumerate(table.cells(column)):
+        part = PART_NAMES.get(cell.lower())
+        if part is None:
+            shown = f"{cell!r} is no part" if cell else "there is no part"
+            raise table.problem(row, column, shown, "write train, validation or test, or rename the column")
+        parts.append(part)
+    return parts
+
+
+def _root(path: Path, paths: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([os.path.normpath(path.parent.absolute()), *(str(found.parent) for found in paths)]))
+
+
+def _check_trained(table: Table, labels: Labels, samples: Sequence[Sample]) -> None:
+    """What is to be predicted must be there to learn from, if the table says what is."""
+    trained = [sample for sample in samples if sample.part in (None, "train")]
+    if not trained:
+        raise DataError(f"{table.path.name} has no row of the training part", "write train in some rows")
+    if labels.task == "regression":
+        return
+    learned = {name for sample in trained for name in names_in(sample.label)}
+    for name in labels.names:
+        if name not in learned and not any(name in names_in(sample.label) for sample in samples):
+            mend = "leave its column out: name the others with --label-column"
+            raise DataError(f"{table.path.name}: no image has the label {name!r}", mend)
+        if name not in learned:
+            what = "class" if labels.task == "classes" else "label"
+            mend = f"put some of its images into the training part in {table.path.name}"
+            raise DataError(f"{what} {name!r} has no image to train on", mend)
