@@ -60,6 +60,9 @@ class ProbeClassifier(Classifier):
         probe: the head.
         more: its logits of further views of the validation images, shape (views, images, classes).
         views: that its logits are averaged over; `pooled` has them all for the validation images.
+
+    Attributes:
+        probe: the head, which `refit` changes.
     """
 
     def __init__(
@@ -74,7 +77,7 @@ class ProbeClassifier(Classifier):
         self.views = views
         self._features = session.features
         self._pooled = pooled
-        self._probe = probe
+        self.probe = probe
         validation = images.part("validation")
         weights = measuring_weights(validation.labels, probe.balancing.kind)
         self.candidate = Candidate.of(self._logits(validation), validation.labels, more, weights, probe.kind)
@@ -84,14 +87,14 @@ class ProbeClassifier(Classifier):
 
         To be called when nothing is left to decide, so that the validation images can be learned from as well.
         """
-        self._probe = refit_in_views(self._probe, self._pooled, self.views, *parts)
+        self.probe = refit_in_views(self.probe, self._pooled, self.views, *parts)
 
     def write_network(self, path: Path) -> None:
-        append_linear_head(self._features.pooled_network, self._probe.weights, self._probe.bias, path)
+        append_linear_head(self._features.pooled_network, self.probe.weights, self.probe.bias, path)
 
     def arrays(self) -> Arrays:
         frozen = self._features.base.weights.load()
-        return frozen | {f"{LOGITS}/kernel": self._probe.weights, f"{LOGITS}/bias": self._probe.bias}
+        return frozen | {f"{LOGITS}/kernel": self.probe.weights, f"{LOGITS}/bias": self.probe.bias}
 
     def test_logits(self, network: Path, images: Images, advance: Advance) -> np.ndarray:
         """From the stored features, which the network's lower part would only compute again."""
@@ -100,7 +103,7 @@ class ProbeClassifier(Classifier):
         return logits
 
     def _logits(self, part: Labelled) -> np.ndarray:
-        return logits_over_views(self._probe, self._pooled, self.views, part)
+        return logits_over_views(self.probe, self._pooled, self.views, part)
 
 
 def refit_in_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], *parts: Labelled) -> Probe:

@@ -158,8 +158,9 @@ def train(
         averaging = choose_averaging(session, images, pooled, probe, tuning)
         # Before fine-tuning, which takes what time is left.
         in_views = _in_views(session, images, pooled, probe, averaging)
-        tuned = tune(session, images, pooled, probe, tuning, averaging)
-        more = tuple(tuned.result.start_logits[1:]) if isinstance(tuned, FinetunedClassifier) else ()
+        tuned = tune(session, images, pooled, in_views.probe if in_views else probe, tuning, averaging)
+        of_start = tuned.result.start_logits if isinstance(tuned, FinetunedClassifier) else ()
+        more = () if in_views else tuple(of_start[1:])
         plain = ProbeClassifier(session, images, pooled, probe, more)
         outcome = _decide(session, in_views or plain, tuned)
         gain = measure_gain(outcome, plain.candidate, averaging, seed)
