@@ -144,7 +144,10 @@ def test_the_model_from_images_gives_the_logits_that_were_reported(trained: Trai
         np.testing.assert_allclose(top(stored, training=False), logits, atol=1e-3)
 
 
-def test_where_logits_are_averaged_they_are_judged_by(trained: Trained, problem: Any) -> None:
+def test_where_logits_are_averaged_they_are_judged_by(
+    trained: Trained, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_JUDGED", 2)
     result = tune(problem, epochs=3, test_views=VIEWS).result
     labels = problem.validation.labels
     for found, logits in (

@@ -49,7 +49,7 @@ def test_the_probe_stays_where_nothing_is_gained(easy_run: Run) -> None:
     metrics = easy_run.metrics
     assert metrics["chosen"] == easy_run.manifest.chosen == "probe"
     assert metrics["finetune"] is not None
-    assert "the gain could be chance (p must be below 0.05)" in choice(easy_run, "classifier")
+    assert "the gain could be chance (p must be below 0.2)" in choice(easy_run, "classifier")
 
 
 def test_the_metrics_of_fine_tuning_are_those_of_the_probe_and_more(tuned: Run) -> None:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from headstart.images.views import PLAIN, UPSIDE_DOWN, make_views
 from headstart.learn.finetune import LOOKS_AT_LAST, Recipe
+from headstart.learn.kinds import CLASSES
+from headstart.workflow.tuning_choice import TuningChoice
 from headstart.workflow.tuning_plan import (
     FORWARD_SHARE,
     MULTIPLICATIONS_A_MINUTE,
@@ -15,6 +19,7 @@ from headstart.workflow.tuning_plan import (
     TRACING_SECONDS,
     Effort,
     Pace,
+    choose_deeper,
     deepest_fitting,
 )
 
@@ -160,4 +165,36 @@ def test_effort_in_steps_counts_what_is_looked_at_too(effort: Effort) -> None:
     recipe = replace(RECIPE, test_views=(PLAIN, UPSIDE_DOWN), batch_size=10)
     look = FORWARD_SHARE * 6 / 10
     assert effort.look_in_steps(recipe) == pytest.approx(look)
-    assert effort.in_steps(recipe, 5) == pytest.approx(5 * 3 + 5 * 2 * look + (1 + LOOKS_AT_LAST) * 4 * look)
+    assert effort.in_steps(recipe, 5) == pytest.approx(5 * 3 + 5 * 1 * look + (1 + LOOKS_AT_LAST) * 4 * look)
+
+
+@pytest.fixture
+def said() -> dict[str, tuple[str, str]]:
+    """What was chosen, with the value and the reason."""
+    return {}
+
+
+def chosen_deeper(said: dict[str, tuple[str, str]], loss: float, rate: float | None = None) -> Recipe:
+    session: Any = SimpleNamespace(choose=lambda what, value, reason: said.update({what: (value, reason)}))
+    probe: Any = SimpleNamespace(kind=CLASSES, cross_validated={0.01: loss, 0.1: 9.0}, bias=np.zeros(2))
+    given = RECIPE if rate is None else replace(RECIPE, learning_rate=rate)
+    return choose_deeper(session, probe, TuningChoice(learning_rate=rate), given)
+
+
+def test_labels_that_leave_doubt_are_smoothed(said: dict[str, tuple[str, str]]) -> None:
+    assert chosen_deeper(said, 0.5 * math.log(2)).label_smoothing == 0.1
+    assert said["label smoothing"] == (
+        "0.1",
+        "on held-out images the probe's log loss is 50% of that of guessing, so that labels leave doubt",
+    )
+    assert chosen_deeper(said, 0.2 * math.log(2)).label_smoothing == 0
+    assert said["label smoothing"][1].endswith("20% of that of guessing, up to 25% nothing is smoothed")
+
+
+def test_with_more_to_train_the_rate_is_higher_unless_one_was_asked_for(said: dict[str, tuple[str, str]]) -> None:
+    found = chosen_deeper(said, 0.1)
+    assert (found.learning_rate, found.dropout) == (4e-4, 0.2)
+    assert said["learning rate with more to train"] == ("0.0004", "measured to do best there; above top it is 0.0002")
+    said.clear()
+    assert chosen_deeper(said, 0.1, rate=1e-3).learning_rate == 1e-3
+    assert "learning rate with more to train" not in said

@@ -8,10 +8,14 @@ from typing import Literal
 
 import numpy as np
 
-from headstart.evaluation.comparison import SIGNIFICANCE, Comparison, compare_paired
+from headstart.evaluation.comparison import Comparison, compare_paired
 from headstart.learn.kinds import CLASSES, Kind
 
 Name = Literal["probe", "finetune"]
+# Chance alone may give a gain so often before the probe stays. It is a choice between two, one of which must be taken,
+# not a discovery: at 0.05 a few hundred validation images miss every other gain of two points. On the solar cells, of
+# twelve fine-tuned networks with p from 0.05 to 0.2, ten did better on held-out images, one as well and one worse.
+ACCEPTED = 0.2
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,11 @@ class Decision:
 def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: int) -> Decision:
     """Choose between the two.
 
-    Fine-tuning must lower the calibrated log loss significantly (one-sided, p < 0.05) without lowering accuracy. The
-    log loss is compared because it takes in how sure each answer is, and so sees a difference that a few hundred
-    right-or-wrong answers can't show. Both are averaged over an image's views for the same reason: what a classifier
-    makes of one rendering is partly chance. Where classes are balanced, images have weights that let each class count
-    alike, in both measures and in both candidates: the probabilities are those of a world where all are equally common.
+    Fine-tuning must lower the calibrated log loss (one-sided, p < 0.2) without lowering accuracy. The log loss is
+    compared because it takes in how sure each answer is, and so sees a difference that a few hundred right-or-wrong
+    answers can't show. Both are averaged over an image's views for the same reason: what a classifier makes of one
+    rendering is partly chance. Where classes are balanced, images have weights that let each class count alike, in both
+    measures and in both candidates: the probabilities are those of a world where all are equally common.
     With several labels an image, mean average precision takes the place of accuracy; with a number, squared error and
     R² take the place of both.
 
@@ -109,10 +113,11 @@ def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: in
         f"{-comparison.gain:+.3f} (p = {comparison.p_value:.2g}) and {balanced}{kind.goodness_name} from "
         f"{kind.show(before)} to {kind.show(after)}"
     )
-    if comparison.is_significant and after >= before:
+    is_lower = comparison.p_value < ACCEPTED
+    if is_lower and after >= before:
         return Decision("finetune", measured, comparison)
-    missing = f"the gain could be chance (p must be below {SIGNIFICANCE})"
-    if comparison.is_significant:
+    missing = f"the gain could be chance (p must be below {ACCEPTED})"
+    if is_lower:
         fewer = kind.task == "classes" and probe.weights is None
         missing = "fewer answers are right" if fewer else f"{balanced}{kind.goodness_name} falls"
     return Decision("probe", f"{measured}: {missing}", comparison)

@@ -40,9 +40,9 @@ WARM_UP_SHARE = 0.1
 PREDICT_BATCH = 64
 # Shares of the way from the probe to the best epoch; ties go to the nearer one.
 INTERPOLATIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
-# Each epoch is judged by so many test views at most: by eight, judging takes longer than training does. The best epoch
+# Each epoch is judged by so many test views at most: by eight, judging takes as long as training does. The best epoch
 # and the last, which the falling rate makes a good one, are then judged by all of them.
-MOST_JUDGED = 2
+MOST_JUDGED = 1
 # What comes after the last step takes about so many looks at the validation part in all views: at two ends of the way,
 # at what is chosen, and with fewer views at what lies between.
 LOOKS_AT_LAST = 4

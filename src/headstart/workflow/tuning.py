@@ -27,11 +27,11 @@ from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
 from headstart.workflow.tuning_plan import (
     FEWEST_EPOCHS,
     MOST_TRIALS,
-    RATE_FROM_DEEPER,
     VIEWS,
     Effort,
     Pace,
     Untuned,
+    choose_deeper,
     choose_epochs,
     choose_stage,
     deepest_fitting,
@@ -94,8 +94,8 @@ def tune(
     if choice.seconds is None:
         trials.run(recipe)
     else:
-        deeper = replace(recipe, learning_rate=rate * (RATE_FROM_DEEPER if choice.learning_rate is None else 1))
         stages = () if choice.stage else _below(stage, session.features.base.stages)
+        deeper = choose_deeper(session, probe, choice, recipe) if stages else recipe
         trials.run_for_time(recipe, [replace(deeper, cut=stage) for stage in stages])
     return trials.classifier()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from headstart.features.boundary import multiplications, prefix, suffix
 from headstart.learn.finetune import BATCH_SIZE, LOOKS_AT_LAST, Recipe
+from headstart.learn.probe import Probe
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
 from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
@@ -41,6 +42,10 @@ FORWARD_SHARE = 0.5
 STEPS_IN_TIME = 1000
 # With more to train, this many times the rate did best on the solar cells; twice as much again ruined some networks.
 RATE_FROM_DEEPER = 2.0
+# Where much is trained, the share of features left out that EfficientNet itself was trained with.
+DROPOUT_FROM_DEEPER = 0.2
+# Where the probe's loss on held-out images is more than this share of that of guessing, labels leave doubt.
+DOUBT, SMOOTHING = 0.25, 0.1
 # Fewer epochs than this share of those wanted teach less than the time is worth.
 FEWEST_OF_EPOCHS = 0.6
 MOST_TRIALS = 8
@@ -91,6 +96,27 @@ def choose_stage(session: Session, images: Images, choice: TuningChoice, epochs:
         cost = f"{epochs} epochs take {training[chosen]:.1e} multiplications"
         session.choose("fine-tuning from", f"above {chosen}", f"{cost}; from a stage deeper they would take more")
     return chosen
+
+
+def choose_deeper(session: Session, probe: Probe, choice: TuningChoice, recipe: Recipe) -> Recipe:
+    """How to fine-tune from stages below the recipe's."""
+    rate = recipe.learning_rate * (RATE_FROM_DEEPER if choice.learning_rate is None else 1)
+    if choice.learning_rate is None:
+        reason = f"measured to do best there; above {recipe.cut} it is {recipe.learning_rate:g}"
+        session.choose("learning rate with more to train", f"{rate:g}", reason)
+    smoothing = _choose_smoothing(session, probe)
+    return replace(recipe, learning_rate=rate, dropout=DROPOUT_FROM_DEEPER, label_smoothing=smoothing)
+
+
+def _choose_smoothing(session: Session, probe: Probe) -> float:
+    if probe.kind.task != "classes" or not probe.cross_validated:
+        return 0.0
+    doubt = min(probe.cross_validated.values()) / math.log(probe.bias.size)
+    smoothing = SMOOTHING if doubt > DOUBT else 0.0
+    measured = f"on held-out images the probe's log loss is {doubt:.0%} of that of guessing"
+    reason = f"{measured}, {'so that labels leave doubt' if smoothing else f'up to {DOUBT:.0%} nothing is smoothed'}"
+    session.choose("label smoothing", f"{smoothing:g}", reason)
+    return smoothing
 
 
 @dataclass(frozen=True)
