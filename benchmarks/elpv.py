@@ -105,16 +105,20 @@ def train(data: Path, out: Path, cache: Path, seed: int, *options: str) -> dict[
     return result
 
 
-def lay_out(root: Path, seed: int) -> Path:
-    """Folders train and test of links to the installed images, divided by seed."""
+def is_defective(grade: float) -> str:
+    """The class of the binary task."""
+    return "defective" if grade > 0.5 else "functional"
+
+
+def lay_out(root: Path, seed: int, label: Callable[[float], str] = is_defective) -> Path:
+    """Folders train and test of links to the installed images, divided by seed, with a folder a label of a grade."""
     source = Path(next(iter(find_spec("elpv_dataset").submodule_search_locations)), "data")
     rows = [line.split() for line in (source / "labels.csv").read_text(encoding="utf-8").splitlines()]
     strata = np.array([f"{grade} {cell_type}" for _, grade, cell_type in rows])
     train_rows, test_rows = train_test_split(np.arange(len(rows)), test_size=0.25, stratify=strata, random_state=seed)
     for part, chosen in (("train", train_rows), ("test", test_rows)):
-        for number in chosen:
-            name, grade, _ = rows[number]
-            link = root / part / ("defective" if float(grade) > 0.5 else "functional") / Path(name).name
+        for name, grade, _ in (rows[number] for number in chosen):
+            link = root / part / label(float(grade)) / Path(name).name
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source / name)
     return root
