@@ -13,6 +13,7 @@ from headstart.learn.finetune import LOOKS_AT_LAST, Recipe
 from headstart.learn.kinds import CLASSES
 from headstart.workflow.tuning_choice import TuningChoice
 from headstart.workflow.tuning_plan import (
+    CAUTION,
     FORWARD_SHARE,
     MULTIPLICATIONS_A_MINUTE,
     NEW_CUT_SECONDS,
@@ -25,7 +26,7 @@ from headstart.workflow.tuning_plan import (
 
 RECIPE = Recipe("top", make_views("flips", 4, seed=0), epochs=10)
 FIXED = NEW_CUT_SECONDS + TRACING_SECONDS
-SECONDS_A_STEP = {"bottom": 1.6, "middle": 0.4, "top": 0.1}
+SECONDS_A_STEP = {"bottom": 1.6, "middle": 0.4, "top": 0.1}  # with caution
 
 
 class Efforts:
@@ -54,7 +55,7 @@ def measured() -> list[str]:
 def pace(measured: list[str]) -> Pace:
     def measure(stage: str) -> float:
         measured.append(stage)
-        return SECONDS_A_STEP[stage]
+        return SECONDS_A_STEP[stage] / CAUTION
 
     effort: Any = Efforts()
     return Pace(effort, 0.01, measure)
@@ -81,7 +82,7 @@ def test_a_recipe_without_an_epoch_teaches_nothing(pace: Pace) -> None:
 def test_what_fits_is_done_whole_and_what_nearly_fits_with_fewer_epochs(pace: Pace) -> None:
     assert pace.fitted(RECIPE, FIXED + 11) == RECIPE
     assert pace.fitted(RECIPE, FIXED + 7.5) == replace(RECIPE, epochs=7)
-    assert pace.fitted(RECIPE, FIXED + 5.5) is None
+    assert pace.fitted(RECIPE, FIXED + 4.5) is None
     assert pace.fitted(RECIPE, -5.0) is None
 
 
@@ -98,10 +99,10 @@ def test_what_no_machine_could_do_in_time_is_not_timed(measured: list[str]) -> N
             return epochs * MULTIPLICATIONS_A_MINUTE  # ten seconds an epoch on the fastest
 
     effort: Any = Endless()
-    pace = Pace(effort, 0.01, lambda stage: measured.append(stage) or 0.1)
-    assert pace.fitted(RECIPE, FIXED + 59) is None
+    pace = Pace(effort, 0.01, lambda stage: measured.append(stage) or 0.1 / CAUTION)
+    assert pace.fitted(RECIPE, FIXED + 49) is None
     assert measured == []
-    assert pace.fitted(RECIPE, FIXED + 61) == RECIPE
+    assert pace.fitted(RECIPE, FIXED + 101) == RECIPE
     assert measured == ["top"]
 
 
@@ -110,10 +111,10 @@ def test_what_no_machine_could_do_in_time_is_not_timed(measured: list[str]) -> N
     [
         (200, ("bottom", 10)),
         (120, ("bottom", 7)),
-        (90, ("middle", 10)),
+        (70, ("middle", 10)),
         (30, ("middle", 7)),
         (12, ("top", 10)),
-        (5, None),
+        (4, None),
     ],
 )
 def test_the_deepest_stage_that_fits_is_found(pace: Pace, left: float, expected: tuple[str, int] | None) -> None:
@@ -125,9 +126,9 @@ def test_the_deepest_stage_that_fits_is_found(pace: Pace, left: float, expected:
 def test_few_stages_are_timed_to_find_the_deepest(measured: list[str]) -> None:
     cuts = [f"stage{number}" for number in range(16)]
     effort: Any = Efforts()
-    pace = Pace(effort, 0.01, lambda stage: measured.append(stage) or 10.0 / (1 + cuts.index(stage)))
-    found = deepest_fitting(pace, [replace(RECIPE, cut=cut) for cut in cuts], FIXED + 101)
-    assert found == replace(RECIPE, cut="stage5", epochs=6)  # a whole epoch more, and stage4 wouldn't fit
+    pace = Pace(effort, 0.01, lambda stage: measured.append(stage) or 10.0 / CAUTION / (1 + cuts.index(stage)))
+    found = deepest_fitting(pace, [replace(RECIPE, cut=cut) for cut in cuts], FIXED + 91)
+    assert found == replace(RECIPE, cut="stage5", epochs=5)
     assert len(measured) <= 5
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from headstart.data.scan import PARTS
 from headstart.evaluation.comparison import compare_paired
 from headstart.features.extract import FeatureSet
 from headstart.features.openvino import OpenVINOEngine
@@ -80,7 +79,7 @@ def probe_in_views(
 
     It must be fitted to what it will be averaged over: one that has seen plain views only gains less.
     """
-    paths = [path for part in PARTS for path in images.paths(part)]
+    paths = images.paths("train") + images.paths("validation")
     session.extract("features", "Features of test views", paths, pooled, views)
     with session.watch.stage("probe", "Fitting the probe to views", total=1, unit="fits") as advance:
         probe = refit_in_views(probe, pooled, views, images.part("train"))

@@ -75,7 +75,7 @@ class ProbeClassifier(Classifier):
         views: tuple[View, ...] = (PLAIN,),
     ) -> None:
         self.views = views
-        self._features = session.features
+        self._session = session
         self._pooled = pooled
         self.probe = probe
         validation = images.part("validation")
@@ -90,17 +90,25 @@ class ProbeClassifier(Classifier):
         self.probe = refit_in_views(self.probe, self._pooled, self.views, *parts)
 
     def write_network(self, path: Path) -> None:
-        append_linear_head(self._features.pooled_network, self.probe.weights, self.probe.bias, path)
+        append_linear_head(self._session.features.pooled_network, self.probe.weights, self.probe.bias, path)
 
     def arrays(self) -> Arrays:
-        frozen = self._features.base.weights.load()
+        frozen = self._session.features.base.weights.load()
         return frozen | {f"{LOGITS}/kernel": self.probe.weights, f"{LOGITS}/bias": self.probe.bias}
 
     def test_logits(self, network: Path, images: Images, advance: Advance) -> np.ndarray:
-        """From the stored features, which the network's lower part would only compute again."""
-        logits = self._logits(images.part("test"))
-        advance(len(logits))
-        return logits
+        """From stored features, which the network's lower part would only compute again; those of views come now.
+
+        Features in bf16 aren't quite what the network gives, which runs in f32: then it is asked itself.
+        """
+        paths, part = images.paths("test"), images.part("test")
+        if self._pooled.precision != "f32":
+            return _logits_of(network, paths, self._session.features.base.spec, advance)
+        if self.views == (PLAIN,):
+            advance(len(part.digests))
+        else:
+            self._session.extract_within(advance, paths, self._pooled, self.views)
+        return self._logits(part)
 
     def _logits(self, part: Labelled) -> np.ndarray:
         return logits_over_views(self.probe, self._pooled, self.views, part)
@@ -172,15 +180,17 @@ class FinetunedClassifier(Classifier):
         return {variable.path: np.asarray(variable) for variable in self.result.model.weights}
 
     def test_logits(self, network: Path, images: Images, advance: Advance) -> np.ndarray:
-        """From the files, through the very network that is written: what is measured is what is used."""
+        return _logits_of(network, images.paths("test"), self._spec, advance)
 
-        def inputs() -> Iterator[tuple[int, np.ndarray]]:
-            for number, (path, rendered) in enumerate(render_all(images.paths("test"), self._spec, advance)):
-                if isinstance(rendered, str):
-                    raise DataError(
-                        f"{path} can't be read any more: {rendered}", "leave the images alone and try again"
-                    )
-                yield number, rendered
 
-        logits = dict(OpenVINOEngine[int](network).stream(inputs()))
-        return np.stack([logits[number] for number in range(len(logits))])
+def _logits_of(network: Path, paths: Sequence[Path], spec: ImageSpec, advance: Advance) -> np.ndarray:
+    """From the files, through the very network that is written: what is measured is what is used."""
+
+    def inputs() -> Iterator[tuple[int, np.ndarray]]:
+        for number, (path, rendered) in enumerate(render_all(paths, spec, advance)):
+            if isinstance(rendered, str):
+                raise DataError(f"{path} can't be read any more: {rendered}", "leave the images alone and try again")
+            yield number, rendered
+
+    logits = dict(OpenVINOEngine[int](network).stream(inputs()))
+    return np.stack([logits[number] for number in range(len(logits))])

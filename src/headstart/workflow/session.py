@@ -13,7 +13,7 @@ from headstart.features.store import Store
 from headstart.images.views import PLAIN, View
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.checkpoint import Checkpoints
-from headstart.progress import Stopwatch
+from headstart.progress import Advance, Stopwatch
 from headstart.run import Choice
 
 # Converting a network that was fine-tuned, and writing the run and its report.
@@ -70,7 +70,13 @@ class Session:
     ) -> Extraction:
         """See to it that the store has these features, as a stage with a bar."""
         with self.watch.stage(stage, title, total=len(paths)) as advance:
-            result = extract(paths, features, views, advance)
+            return self.extract_within(advance, paths, features, views)
+
+    def extract_within(
+        self, advance: Advance, paths: Sequence[Path], features: FeatureSet, views: Sequence[View]
+    ) -> Extraction:
+        """The same within a stage, whose bar goes on by an image at a time."""
+        result = extract(paths, features, views, advance)
         self.computed += result.computed
         self.reused += result.reused
         self.decode_seconds += result.decode_seconds

@@ -47,7 +47,9 @@ DROPOUT_FROM_DEEPER = 0.2
 # Where the probe's loss on held-out images is more than this share of that of guessing, labels leave doubt.
 DOUBT, SMOOTHING = 0.25, 0.1
 # Fewer epochs than this share of those wanted teach less than the time is worth.
-FEWEST_OF_EPOCHS = 0.6
+FEWEST_OF_EPOCHS = 0.5
+# What was timed for a moment is slower for minutes: processors get hot, and neighbours come and go.
+CAUTION = 1.25
 MOST_TRIALS = 8
 
 
@@ -190,7 +192,7 @@ class Pace:
     def seconds(self, recipe: Recipe) -> float:
         """Seconds for all of it."""
         if recipe.cut not in self._steps:
-            self._steps[recipe.cut] = self._measure(recipe.cut)
+            self._steps[recipe.cut] = CAUTION * self._measure(recipe.cut)
         return self.fixed(recipe) + self._effort.in_steps(recipe, recipe.epochs) * self._steps[recipe.cut]
 
     def mixing(self, recipes: Sequence[Recipe]) -> float:
