@@ -3,29 +3,31 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headstart.learn.linear import LabelsFit, NumbersFit, principal_directions
+from headstart.learn.linear import ClassesFit, LabelsFit, NumbersFit, SpectralFit, principal_directions
 
 shapes = pytest.mark.parametrize(("images", "features"), [(200, 20), (60, 150)], ids=["tall", "wide"])
 
 
 def problem(images: int, features: int, seed: int = 0) -> np.ndarray:
-    """Features of different sizes and offsets that go together, one of which never varies."""
+    """Features of different sizes and offsets that go together, one of which never varies, and two hardly."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(images, 6)) @ rng.normal(size=(6, features)) + rng.normal(size=(images, features))
     x = x * 10.0 ** rng.uniform(-2, 2, features) + rng.uniform(0, 5, features)
     x[:, 3] = 7
+    x[:, [4, 5]] = (1 + 1e-3 * rng.normal(size=(images, 2))) * np.median(x.std(axis=0))
     return x.astype(np.float32)
 
 
 def standardised(x: np.ndarray) -> np.ndarray:
     deviation = x.astype(np.float64).std(axis=0)
-    return (x - x.mean(axis=0, dtype=np.float64)) / np.where(deviation > 1e-6, deviation, 1)
+    at_least = np.maximum(deviation, SpectralFit.smallest_share * np.median(deviation))
+    return (x - x.mean(axis=0, dtype=np.float64)) / np.where(deviation > 1e-6, at_least, 1)
 
 
 def labels_of(x: np.ndarray) -> np.ndarray:
     rng = np.random.default_rng(1)
     scores = standardised(x)[:, :5] @ rng.normal(size=(5, 3)) + rng.normal(size=(len(x), 3))
-    return (scores > [-1, 0, 2]).astype(np.float32)
+    return (scores > [-1, 0, 1]).astype(np.float32)
 
 
 @shapes
@@ -93,3 +95,25 @@ def test_many_images_are_taken_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch)
     variances, _ = principal_directions(x)
     monkeypatch.setattr("headstart.learn.linear.ROWS_AT_ONCE", 99)
     np.testing.assert_allclose(principal_directions(x)[0], variances)
+
+
+def test_a_feature_that_hardly_any_training_image_has_cant_blow_a_prediction_up() -> None:
+    x = problem(200, 20)
+    x[:, 4] = 0
+    x[0, 4] = 1e-3
+    targets = standardised(x)[:, 0].astype(np.float32)
+    weights, bias = NumbersFit(x, targets).fit(1e-2)
+    usual = x[1:2].copy()
+    with_it = usual.copy()
+    with_it[0, 4] = np.median(x.std(axis=0))
+    assert abs(((with_it - usual) @ weights).item()) < 1
+    assert np.abs(x @ weights + bias).max() < 10
+
+
+def test_classes_are_divided_by_their_deviation_whatever_it_is() -> None:
+    x = problem(200, 20)
+    fit = ClassesFit(x, np.arange(200) % 2, 2, "none")
+    np.testing.assert_allclose(fit.deviation[4:6], x.std(axis=0)[4:6], rtol=1e-4)
+    floor = SpectralFit.smallest_share * np.median(x.std(axis=0))
+    assert np.all(fit.deviation[4:6] < floor)
+    np.testing.assert_allclose(NumbersFit(x, x[:, 0]).deviation[4:6], floor, rtol=1e-3)

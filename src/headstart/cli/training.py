@@ -170,18 +170,19 @@ def _show_run(run: Run, *, as_json: bool) -> None:
 def _of_test(run: Run) -> list[tuple[str, str]]:
     """How good it is, by what people judge by."""
     test = run.metrics["test"]
-    rows = [(name, _with_interval(test, key, form)) for name, key, form in HEADLINES[run.manifest.task.kind]]
-    (name, value), *more = rows
-    found = [(name, f"{value[:-1]}, {test['n']:,} images)"), *more]
+    rows = [
+        (name, _with_interval(test, key, form, "" if number else f", {test['n']:,} images"))
+        for number, (name, key, form) in enumerate(HEADLINES[run.manifest.task.kind])
+    ]
     if interval := test.get("interval"):
         within = f"±{interval['half_width']:.4g} held {interval['covered']:.1%} of test images"
-        found.append((f"{interval['coverage']:.0%} intervals", within))
-    return found
+        rows.append((f"{interval['coverage']:.0%} intervals", within))
+    return rows
 
 
-def _with_interval(test: dict[str, Any], key: str, form: str) -> str:
+def _with_interval(test: dict[str, Any], key: str, form: str, more: str) -> str:
     low, high = test[f"{key}_ci95"]
-    return f"{test[key]:{form}} (95 % interval {low:{form}} to {high:{form}})"
+    return f"{test[key]:{form}} (95 % interval {low:{form}} to {high:{form}}{more})"
 
 
 def _of_balance(run: Run) -> list[tuple[str, str]]:

@@ -6,7 +6,6 @@ the same shape. `thresholds`, float, shape (labels,), say from which probability
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -176,8 +175,3 @@ def precision_recall(probabilities: np.ndarray, targets: np.ndarray) -> tuple[np
     ends = np.flatnonzero(np.append(np.diff(probabilities[order]) != 0, True))
     hits = targets[order].cumsum()[ends]
     return hits / (ends + 1), hits / targets.sum()
-
-
-def labels_in_words(row: Sequence[bool], names: Sequence[str]) -> tuple[str, ...]:
-    """The names of the labels that a row has."""
-    return tuple(name for name, has in zip(names, row, strict=True) if has)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
@@ -29,17 +29,21 @@ class LinearFit(ABC):
 
     Attributes:
         mean: of each feature, float32, shape (features,).
-        deviation: likewise, the standard deviation; 1 where a feature never varies.
+        deviation: likewise, what it is divided by: the standard deviation; 1 where a feature never varies.
+        smallest_share: the least that is divided by, as a share of the features' median deviation.
         adjustment: what is taken off the scores afterwards.
     """
+
+    smallest_share: ClassVar[float] = 0.0
 
     def __init__(self, features: np.ndarray) -> None:
         # Summed in float64: float32 would miss the mean of what never varies, and take that for a deviation.
         self.mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
         centred = features - self.mean
         deviation = np.sqrt(np.square(centred).mean(axis=0, dtype=np.float64)).astype(np.float32)
+        at_least = np.maximum(deviation, np.float32(self.smallest_share * np.median(deviation)))
         # What never varies is left at zero by subtracting the mean, and so gets no say.
-        self.deviation = np.where(deviation > 1e-6, deviation, np.float32(1))
+        self.deviation = np.where(deviation > 1e-6, at_least, np.float32(1))
         centred /= self.deviation  # in place: with many images, a copy is what memory runs out on
         self.standardised = centred
         self.adjustment = np.zeros(1, np.float32)
@@ -97,6 +101,10 @@ class SpectralFit(LinearFit):
     In it a penalty does the same to every direction by itself, so that one eigendecomposition makes each further
     strength cheap, and with fewer images than features there are only as many directions as images.
     """
+
+    # A feature that hardly any training image has would be blown up: on a new image with it to thousands of deviations,
+    # and the prediction along with it.
+    smallest_share = 0.03
 
     def __init__(self, features: np.ndarray) -> None:
         super().__init__(features)
