@@ -127,8 +127,9 @@ def assert_agrees(base: Any, x: np.ndarray, y: np.ndarray, store: Path, engine: 
     settings = {"epochs": EPOCHS, "batch_size": SAMPLES, "verbose": 0}
     expected = with_head(base).fit(x, y, **settings).history
     found = hs.fit(with_head(base), x, y, store=store, engine=engine, **settings)
+    # Engines sum in other orders on other processors, and training on ten images amplifies that.
     for name, values in expected.items():
-        np.testing.assert_allclose(found.history[name], values, rtol=1e-3, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(found.history[name], values, rtol=5e-3, atol=1e-6, err_msg=name)
     assert np.ptp(expected["loss"]) > 0.01 * expected["loss"][0], "the loss must move"
     assert found.frozen_part.engine.startswith(engine)
     assert found.frozen_part.layer.startswith("global_average_pooling2d")
