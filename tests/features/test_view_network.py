@@ -68,7 +68,9 @@ def test_a_whole_batch_is_averaged_image_by_image(classifier: Path, inputs: np.n
     from headstart.features.openvino import import_openvino
 
     average_over_views(classifier, ALL[:4], tmp_path / "network.xml")
-    compiled = import_openvino().Core().compile_model(tmp_path / "network.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = (
+        import_openvino().Core().compile_model(tmp_path / "network.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    )
     together = compiled([inputs])[0]
     np.testing.assert_allclose(together, logits(tmp_path / "network.xml", list(inputs)), rtol=1e-3, atol=1e-3)
 
