@@ -115,9 +115,8 @@ class Regression(Kind):
         return merge_small(np.searchsorted(edges, targets, side="right"), FEWEST_A_BIN)
 
     def images_an_output(self, targets: np.ndarray, outputs: int) -> tuple[float, str]:
-        return len(
-            targets
-        ) / AS_CLASSES, f"{len(targets)} training images, which is as {len(targets) // AS_CLASSES} a class"
+        images = len(targets)
+        return images / AS_CLASSES, f"{images} training images, which is as {images // AS_CLASSES} a class"
 
     def linear_fit(self, features: np.ndarray, targets: np.ndarray, outputs: int, balance: Balance) -> LinearFit:
         from headstart.learn.linear import NumbersFit
