@@ -84,7 +84,9 @@ class Decision:
     comparison: Comparison | None
 
 
-def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: int) -> Decision:
+def decide(
+    probe: Candidate, finetuned: Candidate | None, why_not: str, seed: int, images: str = "validation images"
+) -> Decision:
     """Choose between the two.
 
     Fine-tuning must lower the calibrated log loss (one-sided, p < 0.2) without lowering accuracy. The log loss is
@@ -100,6 +102,7 @@ def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: in
         finetuned: the challenger on the same views of the same images, or None where there is none.
         why_not: why there is none.
         seed: of the permutation test.
+        images: what they are compared on, in words.
     """
     if finetuned is None:
         return Decision("probe", why_not, None)
@@ -109,7 +112,7 @@ def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: in
     balanced = "" if probe.weights is None else "balanced "
     kind = probe.kind
     measured = (
-        f"on {len(probe.labels)} validation images{views} fine-tuning changes the {balanced}{kind.loss_name} by "
+        f"on {len(probe.labels)} {images}{views} fine-tuning changes the {balanced}{kind.loss_name} by "
         f"{-comparison.gain:+.3f} (p = {comparison.p_value:.2g}) and {balanced}{kind.goodness_name} from "
         f"{kind.show(before)} to {kind.show(after)}"
     )

@@ -144,6 +144,19 @@ class Trial:
     loss: float
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """What both ways to learn come to on images that neither has learned from.
+
+    Attributes:
+        probe: of all training and validation images, each held out once.
+        tuned: likewise, of the same images in the same order.
+    """
+
+    probe: Candidate
+    tuned: Candidate
+
+
 class FinetunedClassifier(Classifier):
     """The base with its top fine-tuned.
 
@@ -151,12 +164,20 @@ class FinetunedClassifier(Classifier):
         result: the network, with the training curve of the best trial.
         recipe: of that trial.
         trials: all of them, in their order.
+        held_out: the comparison with the probe that decides, where the validation part is too small to.
     """
 
     def __init__(
-        self, recipe: Recipe, result: FineTuned, images: Images, spec: ImageSpec, trials: Sequence[Trial]
+        self,
+        recipe: Recipe,
+        result: FineTuned,
+        images: Images,
+        spec: ImageSpec,
+        trials: Sequence[Trial],
+        held_out: HeldOut | None = None,
     ) -> None:
         self._spec = spec
+        self.held_out = held_out
         self.recipe = recipe
         self.result = result
         self.trials = tuple(trials)

@@ -42,6 +42,7 @@ from headstart.workflow.averaging import (
 )
 from headstart.workflow.base_choice import BaseChoice, ImageSize
 from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
+from headstart.workflow.held_out import FOLDS
 from headstart.workflow.images import Images
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.session import Session
@@ -282,8 +283,11 @@ def _in_views(
 def _decide(session: Session, probe: ProbeClassifier, tuned: FinetunedClassifier | Untuned) -> Outcome:
     if isinstance(tuned, Untuned):
         outcome = Outcome(probe, None, decide(probe.candidate, None, tuned.reason, session.seed))
-    else:
+    elif tuned.held_out is None:
         outcome = Outcome(probe, tuned, decide(probe.candidate, tuned.candidate, "", session.seed))
+    else:
+        compared = tuned.held_out.probe, tuned.held_out.tuned
+        outcome = Outcome(probe, tuned, decide(*compared, "", session.seed, f"images, held out in {FOLDS} folds,"))
     session.choose(probe.candidate.kind.noun, outcome.decision.chosen, outcome.decision.reason)
     return outcome
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,13 +15,14 @@ from headstart.features.boundary import find_cuts
 from headstart.features.extract import FeatureSet
 from headstart.images.views import View, make_views
 from headstart.learn.augmentation import Augmentation
-from headstart.learn.finetune import BATCH_SIZE, FineTuned, Recipe, finetune, logits_in_views
+from headstart.learn.finetune import BATCH_SIZE, FineTuned, Labelled, Recipe, finetune, logits_in_views
 from headstart.learn.imbalance import measuring_weights
 from headstart.learn.probe import Probe
 from headstart.learn.soup import Soup, Weights, greedy_soup
 from headstart.learn.step_time import seconds_a_step
 from headstart.report.wording import counted
-from headstart.workflow.classifiers import FinetunedClassifier, Trial
+from headstart.workflow.classifiers import FinetunedClassifier, HeldOut, Trial
+from headstart.workflow.held_out import FOLDS, SHARE_TRAINED, hold_out, is_too_small
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
 from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
@@ -38,6 +40,9 @@ from headstart.workflow.tuning_plan import (
     looked_at_in_views,
 )
 from headstart.workflow.view_choice import ONE_VIEW, Averaging, find_augmentation
+
+if TYPE_CHECKING:
+    import keras
 
 # With fewer training images a class than this, fine-tuning gains at most a point over the probe and often loses some.
 FEWEST_IMAGES_A_CLASS = 50
@@ -134,7 +139,8 @@ class _Trials:
         self._session, self._images, self._pooled, self._probe = session, images, pooled, probe
         self._looks = looks
         self._base = session.features.model
-        self._pretrained = self._base.get_weights() if self._left() < math.inf else []
+        self._is_small = is_too_small(images)
+        self._pretrained = self._base.get_weights() if self._is_small or self._left() < math.inf else []
         self._trainable = [(layer, layer.trainable) for layer in self._base.layers]
         self._pace = Pace(Effort(self._base, images), session.seconds_an_image(), self._seconds_a_step)
         self._done: list[Trial] = []
@@ -172,7 +178,8 @@ class _Trials:
         """What they come to: the best of them, or the mean of several where validation finds that better."""
         best = self._best()
         result = best.result if len(self._done) == 1 else self._mixed(best)
-        return FinetunedClassifier(best.recipe, result, self._images, self._session.features.base.spec, self._done)
+        spec, held_out = self._session.features.base.spec, self._hold_out(best.recipe, result.model)
+        return FinetunedClassifier(best.recipe, result, self._images, spec, self._done, held_out)
 
     def _left(self) -> float:
         return self._session.seconds_left(self._looks)
@@ -183,6 +190,7 @@ class _Trials:
     def _fits(self, recipe: Recipe) -> bool:
         """Try a recipe, with fewer epochs if need be, unless it would take too long."""
         left = self._left() - self._pace.mixing([trial.recipe for trial in self._done] + [recipe])
+        left -= FOLDS * self._pace.seconds(self._best().recipe) if self._is_small else 0
         fitted = self._pace.fitted(recipe, left) if len(self._done) < MOST_TRIALS else None
         if fitted is None or not self._has_room(recipe):
             self._omitted = self._omitted or recipe
@@ -220,6 +228,26 @@ class _Trials:
         trial = Trial(recipe, result, result.model.get_weights(), self._loss(recipe, result.validation_logits))
         self._pace.timed(recipe, len(result.history) - 1, time.monotonic() - start)
         self._done.append(trial)
+
+    def _hold_out(self, recipe: Recipe, model: keras.Model) -> HeldOut | None:
+        """The comparison by images that are held out in turn, if it takes that and there is time; the model stays."""
+        if not self._is_small or (self._left() < math.inf and FOLDS * self._pace.seconds(recipe) > self._left()):
+            return None
+        session, weights = self._session, model.get_weights()
+        features = session.features.at(recipe.cut, self._pooled.precision)
+        deadline = time.monotonic() + self._left()
+        passes = round(FOLDS * recipe.epochs * SHARE_TRAINED * looked_at_in_views(self._images))
+        with session.watch.stage("finetune", "Fine-tuning in folds", total=passes) as advance:
+
+            def train_again(train: Labelled, validation: Labelled, probe: Probe) -> keras.Model:
+                self._restore()
+                parts = train, validation, advance, session.checkpoints, deadline
+                return finetune(self._base, recipe, features, probe, *parts).model
+
+            found = hold_out(self._images, self._pooled, self._probe, recipe, features, train_again)
+        self._restore()
+        model.set_weights(weights)
+        return found
 
     def _restore(self) -> None:
         """The base as it was before the trials."""
