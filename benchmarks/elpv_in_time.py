@@ -74,7 +74,7 @@ def measure(folder: Path, seed: int, grades: bool) -> dict[str, Any]:
 
 def preset(full: dict[str, Any]) -> str:
     """The preset that has so many views of the whole image."""
-    return {1: "crops", 2: "natural", 4: "flips", 8: "orientation-free"}[full["views"]["averaged_over"]]
+    return {1: "text", 2: "natural", 4: "flips", 8: "orientation-free"}[full["views"]["averaged_over"]]
 
 
 def mcc(run: Path) -> float:

@@ -5,7 +5,7 @@ import pytest
 
 from headstart.images.views import PLAIN, PRESETS, SMALLEST_CROP, Preset, View, exact_views, make_views
 
-CROPPING: tuple[Preset, ...] = ("crops", "natural")
+CROPPING: tuple[Preset, ...] = ("text", "natural")
 MOST = {"none": 1, "flips": 4, "orientation-free": 8}
 
 each_preset = pytest.mark.parametrize("preset", PRESETS)
@@ -67,7 +67,7 @@ def test_natural_views_mirror_half_of_the_images_and_never_turn_them() -> None:
 
 
 def test_crops_alone_neither_mirror_nor_turn() -> None:
-    views = make_views("crops", 20, seed=0)
+    views = make_views("text", 20, seed=0)
     assert not any(view.mirrored or view.quarter_turns for view in views)
 
 
@@ -96,7 +96,7 @@ def test_exact_views_are_those_of_the_preset_that_show_the_whole_image(preset: P
 
 def test_there_are_one_two_four_or_eight_exact_views() -> None:
     counts = {preset: len(exact_views(preset, is_square=True)) for preset in PRESETS}
-    assert counts == {"none": 1, "crops": 1, "natural": 2, "flips": 4, "orientation-free": 8}
+    assert counts == {"none": 1, "text": 1, "natural": 2, "flips": 4, "orientation-free": 8}
     assert len(exact_views("orientation-free", is_square=False)) == 4
 
 

@@ -31,7 +31,7 @@ def choose(mirrored: float, upside_down: float, on_its_side: float) -> tuple[Aug
 @pytest.mark.parametrize(
     ("accuracies", "preset", "measured", "asked"),
     [
-        ((SPOILT, FINE, FINE), "crops", "86.9% mirrored", 1),
+        ((SPOILT, FINE, FINE), "text", "86.9% mirrored", 1),
         ((FINE, SPOILT, FINE), "natural", "86.9% upside down", 2),
         ((FINE, FINE, SPOILT), "flips", "86.9% turned on their side", 3),
         ((FINE, FINE, FINE), "orientation-free", "87.1% turned on their side", 3),
@@ -56,13 +56,13 @@ def test_a_view_that_the_probe_knows_better_is_welcome() -> None:
         ((0.30, 0.29, 0.28, 0.27), "orientation-free", 4),
         ((0.30, 0.29, 0.28, 0.40), "flips", 4),
         ((0.30, 0.30 * (1 + TOLERATED_RISE) - 1e-4, 0.40, 0.20), "natural", 3),
-        ((0.30, 0.30 * (1 + TOLERATED_RISE) + 1e-4, 0.20, 0.20), "crops", 2),
+        ((0.30, 0.30 * (1 + TOLERATED_RISE) + 1e-4, 0.20, 0.20), "text", 2),
     ],
 )
 def test_the_widest_preset_that_a_probe_learns_from_without_harm(
     losses: tuple[float, ...], preset: Preset, asked: int
 ) -> None:
-    presets: tuple[Preset, ...] = ("crops", "natural", "flips", "orientation-free")
+    presets: tuple[Preset, ...] = ("text", "natural", "flips", "orientation-free")
     wanted: list[Preset] = []
 
     def loss_of(tried: Preset) -> float:
@@ -72,14 +72,14 @@ def test_the_widest_preset_that_a_probe_learns_from_without_harm(
     found = choose_by_learning(presets, loss_of)
     assert found.preset == preset
     assert wanted == list(presets[:asked])
-    assert found.reason.startswith("validation log loss of a probe that learns from such views: 0.300 for crops, ")
+    assert found.reason.startswith("validation log loss of a probe that learns from such views: 0.300 for text, ")
 
 
 def test_what_isnt_a_class_is_told_by_its_own_measure() -> None:
     found = choose_augmentation(0.5, lambda view: 0.4, Regression())
     assert (found.preset, found.reason) == (
-        "crops",
+        "text",
         "on validation images the probe's R² is 0.500 as they are and 0.400 mirrored",
     )
-    learned = choose_by_learning(("crops", "natural"), lambda preset: 1.0, Regression())
-    assert learned.reason.startswith("validation squared error of a probe that learns from such views: 1.000 for crops")
+    learned = choose_by_learning(("text", "natural"), lambda preset: 1.0, Regression())
+    assert learned.reason.startswith("validation squared error of a probe that learns from such views: 1.000 for text")

@@ -274,6 +274,13 @@ def test_label_smoothing_keeps_the_training_loss_up(problem: Any) -> None:
     assert plain.history[1].loss != pytest.approx(smooth.history[1].loss, rel=1e-4)
 
 
+def test_mixup_blends_what_is_trained_on(problem: Any) -> None:
+    plain, again, mixed = (tune(problem, images=32, epochs=1, mixup=mixup).result for mixup in (0.0, 0.0, 1.0))
+    assert plain.history == again.history
+    assert mixed.history[1].loss != pytest.approx(plain.history[1].loss, rel=1e-4)
+    assert mixed.history[0] == plain.history[0]
+
+
 def test_when_time_is_up_the_best_so_far_must_do(problem: Any) -> None:
     base, advanced = BASE.build(), []
     recipe = Recipe(problem.cut, VIEWS, epochs=50, batch_size=16)

@@ -84,6 +84,12 @@ def test_killed_in_any_epoch_it_ends_as_if_nothing_had_been(
     assert sentences == (goes_on if epoch else [])
 
 
+def test_blends_go_on_as_well(problem: Any, tmp_path: Path) -> None:
+    uninterrupted = tune(problem, None, mixup=0.5)
+    killed_after(problem, Checkpoints(tmp_path), STEPS + 1, mixup=0.5)
+    assert_same(tune(problem, Checkpoints(tmp_path), mixup=0.5), uninterrupted)
+
+
 def test_killed_again_and_again_it_ends_as_if_nothing_had_been(
     problem: Any, uninterrupted: FineTuned, tmp_path: Path
 ) -> None:

@@ -112,10 +112,10 @@ def test_where_nobody_asks_and_nothing_was_measured_nothing_is_said(alone: Run) 
 def test_a_preset_without_whole_views_leaves_the_plain_one_and_says_why(
     photos: Path, warm_cache: Path, tmp_path: Path, alone: Run
 ) -> None:
-    options: dict[str, Any] = {"finetune": False, "test_views": 4, "augment": "crops"}
+    options: dict[str, Any] = {"finetune": False, "test_views": 4, "augment": "text"}
     run = train(photos, tmp_path / "run", base="untrained", cache=warm_cache, **options)
-    assert (choice(run).value, run.metrics["views"]) == ("1, crops", None)
-    assert choice(run).reason == "4 were asked for, but crops has no mirrored or turned views"
+    assert (choice(run).value, run.metrics["views"]) == ("1, text", None)
+    assert choice(run).reason == "4 were asked for, but text has no mirrored or turned views"
     assert (run.folder / "network.bin").read_bytes() == (alone.folder / "network.bin").read_bytes()
 
 
@@ -168,7 +168,7 @@ def test_crops_are_not_averaged_over() -> None:
     outcome = outcome_of("finetune", make_views("natural", 4, seed=0))
     found = measure_gain(outcome, outcome.probe.candidate, ONE_VIEW, seed=0)
     np.testing.assert_allclose(found.averaged.logits, outcome.tuned.result.validation_logits[:2].mean(axis=0))
-    crops = outcome_of("finetune", make_views("crops", 4, seed=0))
+    crops = outcome_of("finetune", make_views("text", 4, seed=0))
     assert measure_gain(crops, crops.probe.candidate, ONE_VIEW, seed=0) is None
 
 

@@ -41,7 +41,7 @@ def test_fine_tuning_wins_where_it_helps(tuned: Run) -> None:
     assert metrics["finetune"]["accuracy"] >= metrics["probe"]["accuracy"]
     assert metrics["comparison"]["p_value"] < 0.05
     assert metrics["test"]["accuracy"] > 0.85
-    assert "views each fine-tuning changes the log loss by -" in choice(tuned, "classifier")
+    assert "images, held out in 4 folds, fine-tuning changes the log loss by -" in choice(tuned, "classifier")
     assert all(choice.what != "probe fitted to" for choice in tuned.manifest.choices)
 
 

@@ -21,6 +21,7 @@ from headstart.workflow.tuning_plan import (
     Effort,
     Pace,
     choose_deeper,
+    choose_mixup,
     deepest_fitting,
 )
 
@@ -199,3 +200,11 @@ def test_with_more_to_train_the_rate_is_higher_unless_one_was_asked_for(said: di
     said.clear()
     assert chosen_deeper(said, 0.1, rate=1e-3).learning_rate == 1e-3
     assert "learning rate with more to train" not in said
+
+
+@pytest.mark.parametrize(("count", "expected"), [(19_999, 0.0), (20_000, 0.1)])
+def test_many_images_are_blended(said: dict[str, tuple[str, str]], count: int, expected: float) -> None:
+    session: Any = SimpleNamespace(choose=lambda what, value, reason: said.update({what: (value, reason)}))
+    images: Any = SimpleNamespace(part=lambda part: SimpleNamespace(digests=[""] * count))
+    assert choose_mixup(session, images) == expected
+    assert said["MixUp"] == (f"{expected:g}", f"{count:,} training images; from 20,000 on it is 0.1")

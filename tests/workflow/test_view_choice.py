@@ -39,7 +39,7 @@ def test_nobody_who_does_not_ask_has_anything_measured() -> None:
     ("augment", "count", "views"),
     [
         ("none", 4, (PLAIN,)),
-        ("crops", 4, (PLAIN,)),
+        ("text", 4, (PLAIN,)),
         ("natural", 4, (PLAIN, MIRRORED)),
         ("flips", 2, (PLAIN, UPSIDE_DOWN)),
         ("flips", 8, FLIPS),
@@ -82,7 +82,7 @@ def test_the_probe_is_asked_where_nobody_says(upside_down_is_right: bool, preset
     assert asked[:2] == [MIRRORED, UPSIDE_DOWN]
 
 
-@pytest.mark.parametrize(("mirrors_matter", "preset"), [(True, "crops"), (False, "flips")])
+@pytest.mark.parametrize(("mirrors_matter", "preset"), [(True, "text"), (False, "flips")])
 def test_where_time_is_given_a_probe_learns_from_views_to_find_out(mirrors_matter: bool, preset: str) -> None:
     """The stand-in for the store gives features at once: a class's own direction or, mirrored, the other class's."""
     rng = np.random.default_rng(0)

@@ -83,7 +83,7 @@ ViewsOption = Annotated[int | None, typer.Option("--views", metavar="N", help="R
 TimeOption = Annotated[
     str | None,
     typer.Option(
-        "--time", metavar="TIME", help="What all of it may take, such as 5m: more ways of fine-tuning are tried."
+        "--time", metavar="TIME", help="What all of it may take, such as 5m: fine-tuning goes as deep as fits."
     ),
 ]
 BalanceOption = Annotated[
@@ -106,7 +106,7 @@ AugmentOption = Annotated[
     str,
     typer.Option(
         "--augment",
-        metavar="auto|none|crops|natural|flips|orientation-free",
-        help="What renderings show; auto takes what the probe is found to recognise. For text take crops.",
+        metavar="auto|none|text|natural|flips|orientation-free",
+        help="What renderings show; auto takes what the probe is found to recognise. Text reads one way only.",
     ),
 ]

@@ -11,8 +11,8 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-Preset = Literal["none", "crops", "natural", "flips", "orientation-free"]
-PRESETS: tuple[Preset, ...] = ("none", "crops", "natural", "flips", "orientation-free")
+Preset = Literal["none", "text", "natural", "flips", "orientation-free"]
+PRESETS: tuple[Preset, ...] = ("none", "text", "natural", "flips", "orientation-free")
 
 # How much of each side a natural view keeps at least: enough zoom to vary the scale, little enough to keep the subject.
 SMALLEST_CROP = 0.75
@@ -69,7 +69,7 @@ def make_views(preset: Preset, count: int, seed: int) -> tuple[View, ...]:
     """The first `count` views of a preset; the plain one is always the first.
 
     Args:
-        preset: "none" knows the plain view only. "crops" moves and enlarges, for text and whatever else reads one
+        preset: "none" knows the plain view only. "text" moves and enlarges, for text and whatever else reads one
             way; "natural" mirrors as well, for photographs; both draw their crops. "flips" mirrors in both directions
             (four views), and "orientation-free" adds quarter turns (eight), for microscopes and satellites.
         count: how many are wanted; a preset that has fewer gives all it has.
@@ -88,7 +88,7 @@ def exact_views(preset: Preset, *, is_square: bool) -> tuple[View, ...]:
     """The views of a preset that show the whole image, the plain one first.
 
     Args:
-        preset: "none" and "crops" have the plain one alone.
+        preset: "none" and "text" have the plain one alone.
         is_square: whether the network's input is; turned by a quarter, another wouldn't fit.
     """
     if preset == "natural":

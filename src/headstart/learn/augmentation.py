@@ -42,7 +42,7 @@ def choose_augmentation(plain: float, accuracy_of: Callable[[View], float], kind
 
     measured: list[float] = []
     if not survives(MIRRORED):
-        return _because(kind, "crops", plain, measured, "mirrored")
+        return _because(kind, "text", plain, measured, "mirrored")
     if not survives(UPSIDE_DOWN):
         return _because(kind, "natural", plain, measured, "upside down")
     if not survives(ON_ITS_SIDE):

@@ -28,6 +28,7 @@ from headstart.learn.freeze import freeze_batch_norm, freeze_below
 from headstart.learn.heads import attach_training_head, fold_training_head
 from headstart.learn.imbalance import Balance, adjustment, balanced_draw, fitting_weights, measuring_weights
 from headstart.learn.kinds import CLASSES, Kind
+from headstart.learn.mixup import mixed
 from headstart.learn.probe import Probe
 from headstart.learn.stored import Stored, batch_sizes, feature_batches
 from headstart.learn.suffix_training import fit_suffix
@@ -62,6 +63,7 @@ class Recipe:
         weight_decay: of AdamW.
         dropout: share of the pooled features that a training step leaves out.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
+        mixup: the parameter of MixUp; 0 for none.
         seed: of the order of images, of the views and of dropout.
         balance: what is done about classes of unequal size; the probe to start from was balanced likewise.
         test_views: those of `views` that the network's logits are averaged over where it is used, and judged by here.
@@ -76,6 +78,7 @@ class Recipe:
     weight_decay: float = 1e-4
     dropout: float = 0.5
     label_smoothing: float = 0.0
+    mixup: float = 0.0
     seed: int = 0
     balance: Balance = "none"
     test_views: tuple[View, ...] = (PLAIN,)
@@ -307,7 +310,8 @@ def _batches(
     weights = None if is_sampled else fitting_weights(train.labels, recipe.balance)
     stored = Stored(at_cut, keys, targets, weights, sizes, reordered=False, computed=0)
     draw = partial(balanced_draw, labels=train.labels) if is_sampled else None
-    return feature_batches(stored, True, sizes, recipe.seed, first_epoch, draw)
+    batches = feature_batches(stored, True, sizes, recipe.seed, first_epoch, draw)
+    return mixed(batches, recipe.mixup, recipe.seed, first_epoch) if recipe.mixup else batches
 
 
 def _watch(

@@ -110,7 +110,7 @@ def image_data(
         base: the pretrained network whose input the files are made into.
         part: "train", "validation" or "test" of a folder that is divided; None takes all there is.
         batch_size: files a batch.
-        augment: what numbered renderings are made of, with `views=` in `hs.fit`: "none", "crops", "natural", "flips"
+        augment: what numbered renderings are made of, with `views=` in `hs.fit`: "none", "text", "natural", "flips"
             or "orientation-free".
         one_hot: whether targets are one-hot rows, for categorical cross-entropy, rather than labels.
 

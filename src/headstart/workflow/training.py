@@ -112,10 +112,11 @@ def train(
         epochs: passes over the training images.
         learning_rate: at its peak.
         views: renderings of each image that are trained on.
-        augment: what they are made of, "none", "crops" (for text), "natural", "flips", "orientation-free", or "auto":
-            what the probe is found to recognise.
-        time: what all of it may take, in seconds or such as "5m". Fine-tuning is then tried from as many stages as that
-            allows, and their weights are averaged where validation finds it better; without it, one way is tried.
+        augment: what they are made of, "none", "text" (moved and enlarged only), "natural", "flips",
+            "orientation-free", or "auto": what the probe is found to recognise.
+        time: what all of it may take, in seconds or such as "5m". Fine-tuning then starts from as deep as that allows,
+            other ways follow while they fit, and their weights are averaged where validation finds it better; without
+            it, one way is tried.
         balance: what is done about classes of unequal size, "none", "weights" (a rare class's images count more),
             "sampling" (as many images of each class an epoch), "logits" (logit adjustment), or "auto": what
             cross-validation finds best by balanced accuracy where the largest class has over three times the images of

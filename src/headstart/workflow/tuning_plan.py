@@ -46,6 +46,8 @@ RATE_FROM_DEEPER = 2.0
 DROPOUT_FROM_DEEPER = 0.2
 # Where the probe's loss on held-out images is more than this share of that of guessing, labels leave doubt.
 DOUBT, SMOOTHING = 0.25, 0.1
+# From so many training images on MixUp is worth its slower start (BiT-HyperRule); on two thousand it brought nothing.
+MANY_IMAGES, MIXUP = 20_000, 0.1
 # Fewer epochs than this share of those wanted teach less than the time is worth.
 FEWEST_OF_EPOCHS = 0.5
 # What was timed for a moment is slower for minutes: processors get hot, and neighbours come and go.
@@ -72,6 +74,14 @@ def choose_epochs(session: Session, images: Images, choice: TuningChoice) -> int
     fewer = "" if choice.seconds is None else ", fewer where time is short"
     session.choose("epochs", epochs, f"about {steps} steps of {BATCH_SIZE} images, and {bounds}{fewer}")
     return epochs
+
+
+def choose_mixup(session: Session, images: Images) -> float:
+    """The parameter of MixUp, 0 for none."""
+    count = len(images.part("train").digests)
+    mixup = MIXUP if count >= MANY_IMAGES else 0.0
+    session.choose("MixUp", f"{mixup:g}", f"{count:,} training images; from {MANY_IMAGES:,} on it is {MIXUP:g}")
+    return mixup
 
 
 def choose_stage(session: Session, images: Images, choice: TuningChoice, epochs: int) -> str | Untuned:

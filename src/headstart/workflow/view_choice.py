@@ -103,7 +103,7 @@ def _by_learning(
 
     # Turns by a quarter come last, so that they matter only where more views are wanted than there are flips.
     wider: tuple[Preset, ...] = ("orientation-free",) if max(choice.test_views, choice.views or 0) > len(FLIPS) else ()
-    return choose_by_learning(("crops", "natural", "flips", *wider), loss_of, validation.kind)
+    return choose_by_learning(("text", "natural", "flips", *wider), loss_of, validation.kind)
 
 
 def _has_time_to_learn(session: Session, images: Images) -> bool:
