@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -214,6 +215,31 @@ def test_the_deepest_stage_is_chosen_by_steps_timed_on_this_machine(
     run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=3, time="1h")
     assert [trial["cut"] for trial in run.metrics["finetune"]["trials"]] == ["stage1"]
     assert choice(run, "fine-tuning from").startswith("the deepest stage above which 3 epochs fit into the time")
+
+
+def test_timing_steps_for_another_way_leaves_the_network_as_it_was_trained(
+    hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps are timed with the layers of the one network that there is."""
+    seconds = {"stage0": 1e-3, "stage1": 1e6}
+    monkeypatch.setattr(tuning_plan, "MOST_MULTIPLICATIONS", 0)
+    monkeypatch.setattr(tuning, "seconds_a_step", lambda base, probe, stage, detail, batch: seconds[stage])
+    monkeypatch.setattr(tuning, "deepest_fitting", lambda pace, recipes, left: recipes[0])
+    monkeypatch.setattr(tuning, "MOST_TRIALS", 2)
+    monkeypatch.setattr(tuning, "is_too_small", lambda images: False)
+    monkeypatch.setattr(tuning._Trials, "_fits", lambda trials, recipe: trials._seconds_a_step(recipe.cut) < 0)
+    options: dict[str, Any] = {"epochs": 10, "learning_rate": 1e-3, "time": "1h"}
+    run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, **options)
+    assert run.manifest.chosen == "finetune"
+    validation = [row for row in _rows(run.folder / "split.csv") if row["part"] == "validation"]
+    found = run.predict([hard_photos / row["file"] for row in validation])
+    losses = [-np.log(seen.probabilities[row["label"]]) for row, seen in zip(validation, found, strict=True)]
+    assert np.mean(losses) == pytest.approx(run.metrics["finetune"]["log_loss"], abs=1e-3)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_every_way_starts_from_the_probe(timed: Run, tuned: Run) -> None:

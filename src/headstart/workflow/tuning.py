@@ -179,6 +179,7 @@ class _Trials:
     def classifier(self) -> FinetunedClassifier:
         """What they come to: the best of them, or the mean of several where validation finds that better."""
         best = self._best()
+        best.result.model.set_weights(best.weights)  # timing steps for another way has put back the pretrained ones
         result = best.result if len(self._done) == 1 else self._mixed(best)
         spec, held_out = self._session.features.base.spec, self._hold_out(best.recipe, result.model)
         return FinetunedClassifier(best.recipe, result, self._images, spec, self._done, held_out)
