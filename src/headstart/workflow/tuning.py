@@ -179,7 +179,6 @@ class _Trials:
     def classifier(self) -> FinetunedClassifier:
         """What they come to: the best of them, or the mean of several where validation finds that better."""
         best = self._best()
-        best.result.model.set_weights(best.weights)  # timing steps for another way has put back the pretrained ones
         result = best.result if len(self._done) == 1 else self._mixed(best)
         spec, held_out = self._session.features.base.spec, self._hold_out(best.recipe, result.model)
         return FinetunedClassifier(best.recipe, result, self._images, spec, self._done, held_out)
@@ -211,7 +210,8 @@ class _Trials:
         return _room(self._session, self._images, recipe.cut) >= len(recipe.views)
 
     def _seconds_a_step(self, stage: str) -> float:
-        self._restore()
+        """Leaves weights alone, which may be those of a network that was fine-tuned: layers are shared."""
+        self._make_trainable()
         return seconds_a_step(self._base, self._probe, stage, self._session.features.base.detail, BATCH_SIZE)
 
     def _try(self, recipe: Recipe) -> None:
@@ -256,6 +256,10 @@ class _Trials:
         """The base as it was before the trials."""
         if self._done:
             self._base.set_weights(self._pretrained)
+        self._make_trainable()
+
+    def _make_trainable(self) -> None:
+        """Layers of the base, as they were before a way froze some of them."""
         for layer, trainable in self._trainable:
             layer.trainable = trainable
 
