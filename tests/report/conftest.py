@@ -28,6 +28,7 @@ class FakeRun:
         skill: share of the test images that are right, before chance.
         balance: what was done about classes of unequal size.
         skew: how many times as many images the first class has as any other.
+        folds: in how many the images that decided were held out.
         files: of the test images, by default one of a colour for each.
     """
 
@@ -44,6 +45,7 @@ class FakeRun:
     files: Sequence[str] = ()
     keep_originals: bool = True
     views: Mapping[str, Any] | None = None
+    folds: int = 0
 
     def write(self) -> Manifest:
         rng = np.random.default_rng(0)
@@ -56,6 +58,8 @@ class FakeRun:
             self._write_originals()
         self._write_tables(truth, probabilities)
         metrics = _metrics(self.labels, truth, probabilities, finetuned=self.finetuned) | {"views": self.views}
+        if self.finetuned:
+            metrics["comparison"] |= {"folds": self.folds}
         metrics["balance"] |= {"kind": self.balance, "skew": float(self.skew)}
         (self.folder / "metrics.json").write_text(json.dumps(metrics, ensure_ascii=False), encoding="utf-8")
         return self._manifest()
@@ -168,7 +172,7 @@ def _metrics(
         "probe": {**validation, "strength": 0.003, "folds": 5},
         "finetune": tuned if finetuned else None,
         "balance": {"kind": "none", "reason": "", "skew": 1.0, "balanced_accuracy": {}},
-        "comparison": {"gain": 0.043, "p_value": 0.0123} if finetuned else None,
+        "comparison": {"gain": 0.043, "p_value": 0.0123, "images": len(truth), "folds": 0} if finetuned else None,
         "seconds": {"total": 74.0, "decode": 9.0, "features": 8.0, "probe": 4.0, "finetune": 55.0, "evaluate": 1.0},
         "features": {"computed": 2000, "reused": 624},
     }

@@ -167,6 +167,14 @@ def test_without_fine_tuning_it_says_why(fake_run) -> None:
     assert "Probe or fine-tuned?" not in page.text
 
 
+def test_it_says_which_images_decided(fake_run) -> None:
+    assert "Decided on 60 validation images; the test images" in plain(Page(report_of(fake_run())).text)
+    text = plain(Page(report_of(fake_run(folds=4))).text)
+    assert "Decided on 60 training or validation images, each held out once in 4 folds" in text
+    assert "On the images held out in turn, fine-tuning lowered the log loss by 0.043" in text
+    assert "as in the table" not in text
+
+
 def test_hostile_text_stays_text(fake_run) -> None:
     labels = (HOSTILE, "$\\frac{1}{", '"><img src=x onerror=alert(2)>', "{{ 7 * 7 }}", "nul\x07\u202e")
     left_out = [(f"{HOSTILE}.png", "<b onclick=alert(3)>no</b>", 3)]

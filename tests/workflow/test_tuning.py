@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headstart.errors import EngineError
+from headstart.features.openvino import convert
 from headstart.images.spec import ImageSpec
 from headstart.learn.augmentation import Augmentation
 from headstart.learn.finetune import Labelled
 from headstart.learn.soup import Soup, Weights
 from headstart.run import Run
 from headstart.workflow import train, tuning, tuning_plan
+from headstart.workflow.classifiers import FinetunedClassifier
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +44,26 @@ def test_fine_tuning_wins_where_it_helps(tuned: Run) -> None:
     assert metrics["finetune"]["log_loss"] < metrics["probe"]["log_loss"]
     assert metrics["finetune"]["accuracy"] >= metrics["probe"]["accuracy"]
     assert metrics["comparison"]["p_value"] < 0.05
+    split = tuned.manifest.split.images
+    assert metrics["comparison"]["images"] == split["train"] + split["validation"]
+    assert metrics["comparison"]["folds"] == 4
     assert metrics["test"]["accuracy"] > 0.85
     assert "images, held out in 4 folds, fine-tuning changes the log loss by -" in choice(tuned, "classifier")
     assert all(choice.what != "probe fitted to" for choice in tuned.manifest.choices)
+
+
+def test_a_network_that_isnt_the_one_that_was_trained_is_never_published(
+    hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_another(self: FinetunedClassifier, path: Path) -> None:
+        model = self.result.model
+        model.set_weights([0.5 * weights for weights in model.get_weights()])
+        convert(model, path)
+
+    monkeypatch.setattr(FinetunedClassifier, "write_network", write_another)
+    with pytest.raises(EngineError, match="written differs from the one that was trained by up to 0"):
+        train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_probe_stays_where_nothing_is_gained(easy_run: Run) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from headstart.images.views import PLAIN, UPSIDE_DOWN, make_views
-from headstart.learn.finetune import LOOKS_AT_LAST, Recipe
+from headstart.learn.finetune import Recipe
 from headstart.learn.kinds import CLASSES
 from headstart.workflow.tuning_choice import TuningChoice
 from headstart.workflow.tuning_plan import (
@@ -129,7 +129,7 @@ def test_few_stages_are_timed_to_find_the_deepest(measured: list[str]) -> None:
     effort: Any = Efforts()
     pace = Pace(effort, 0.01, lambda stage: measured.append(stage) or 10.0 / CAUTION / (1 + cuts.index(stage)))
     found = deepest_fitting(pace, [replace(RECIPE, cut=cut) for cut in cuts], FIXED + 91)
-    assert found == replace(RECIPE, cut="stage5", epochs=5)
+    assert found == replace(RECIPE, cut="stage7", epochs=7)
     assert len(measured) <= 5
 
 
@@ -164,10 +164,17 @@ def test_effort_counts_every_pass_and_every_view(effort: Effort) -> None:
 
 
 def test_effort_in_steps_counts_what_is_looked_at_too(effort: Effort) -> None:
+    """Four views at first and at last, one an epoch, and three times one on the way from the probe."""
     recipe = replace(RECIPE, test_views=(PLAIN, UPSIDE_DOWN), batch_size=10)
     look = FORWARD_SHARE * 6 / 10
     assert effort.look_in_steps(recipe) == pytest.approx(look)
-    assert effort.in_steps(recipe, 5) == pytest.approx(5 * 3 + 5 * 1 * look + (1 + LOOKS_AT_LAST) * 4 * look)
+    assert effort.in_steps(recipe, 5) == pytest.approx(5 * 3 + (4 + 5 * 1 + 3 + 4) * look)
+
+
+def test_views_that_have_pooled_features_are_not_looked_at_first(effort: Effort) -> None:
+    some, all_of_them = (replace(RECIPE, test_views=views) for views in (RECIPE.views[:3], RECIPE.views))
+    saved = effort.in_steps(some, 5) - effort.in_steps(all_of_them, 5)
+    assert saved == pytest.approx(3 * effort.look_in_steps(RECIPE))
 
 
 @pytest.fixture

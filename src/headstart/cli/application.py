@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
+from headstart.backend import prefer_onednn
 from headstart.cli import cache
 from headstart.cli.base_list import bases
 from headstart.cli.prediction import predict
@@ -43,9 +44,9 @@ app.add_typer(cache.app, name="cache")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; every error that is anybody's to mend becomes one line and an exit code."""
-    # TensorFlow reads these when it is imported, which may be much later.
+    # TensorFlow reads this when it is imported, which may be much later.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    prefer_onednn()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # File names needn't be Unicode, and a terminal needn't know every letter; \udcff is JSON too.

@@ -77,16 +77,24 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Decision:
-    """Which candidate is the answer, why, and the test that it rests on; None where there was nothing to compare."""
+    """Which candidate is the answer, and why.
+
+    Attributes:
+        chosen: the candidate.
+        reason: in words.
+        comparison: the test that it rests on; None where there was nothing to compare.
+        images: how many they were compared on.
+        folds: in how many those were held out in turn; 0 where they are the validation part.
+    """
 
     chosen: Name
     reason: str
-    comparison: Comparison | None
+    comparison: Comparison | None = None
+    images: int = 0
+    folds: int = 0
 
 
-def decide(
-    probe: Candidate, finetuned: Candidate | None, why_not: str, seed: int, images: str = "validation images"
-) -> Decision:
+def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: int, folds: int = 0) -> Decision:
     """Choose between the two.
 
     Fine-tuning must lower the calibrated log loss (one-sided, p < 0.2) without lowering accuracy. The log loss is
@@ -102,25 +110,26 @@ def decide(
         finetuned: the challenger on the same views of the same images, or None where there is none.
         why_not: why there is none.
         seed: of the permutation test.
-        images: what they are compared on, in words.
+        folds: in how many the images were held out in turn; 0 where they are the validation part.
     """
     if finetuned is None:
-        return Decision("probe", why_not, None)
+        return Decision("probe", why_not)
     comparison = compare_paired(probe.losses(), finetuned.losses(), seed)
     before, after = probe.accuracy(), finetuned.accuracy()
     views = f" in {len(probe.more) + 1} views each" if len(probe.more) else ""
     balanced = "" if probe.weights is None else "balanced "
-    kind = probe.kind
+    kind, count = probe.kind, len(probe.labels)
+    images = f"images, held out in {folds} folds," if folds else "validation images"
     measured = (
-        f"on {len(probe.labels)} {images}{views} fine-tuning changes the {balanced}{kind.loss_name} by "
+        f"on {count} {images}{views} fine-tuning changes the {balanced}{kind.loss_name} by "
         f"{-comparison.gain:+.3f} (p = {comparison.p_value:.2g}) and {balanced}{kind.goodness_name} from "
         f"{kind.show(before)} to {kind.show(after)}"
     )
     is_lower = comparison.p_value < ACCEPTED
     if is_lower and after >= before:
-        return Decision("finetune", measured, comparison)
+        return Decision("finetune", measured, comparison, count, folds)
     missing = f"the gain could be chance (p must be below {ACCEPTED})"
     if is_lower:
         fewer = kind.task == "classes" and probe.weights is None
         missing = "fewer answers are right" if fewer else f"{balanced}{kind.goodness_name} falls"
-    return Decision("probe", f"{measured}: {missing}", comparison)
+    return Decision("probe", f"{measured}: {missing}", comparison, count, folds)

@@ -41,12 +41,11 @@ WARM_UP_SHARE = 0.1
 PREDICT_BATCH = 64
 # Shares of the way from the probe to the best epoch; ties go to the nearer one.
 INTERPOLATIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
-# Each epoch is judged by so many test views at most: by eight, judging takes as long as training does. The best epoch
-# and the last, which the falling rate makes a good one, are then judged by all of them.
+# Each epoch is judged by so many test views at most: by eight, judging takes as long as training does.
 MOST_JUDGED = 1
-# What comes after the last step takes about so many looks at the validation part in all views: at two ends of the way,
-# at what is chosen, and with fewer views at what lies between.
-LOOKS_AT_LAST = 4
+# Where only a part of the views judges, a loss higher than the best epoch's by this share of it is still as good: the
+# last epoch is then taken, which the falling rate makes a good one.
+AS_GOOD = 0.03
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,11 @@ class Recipe:
         """The test views that each epoch is judged by."""
         return self.test_views[:MOST_JUDGED]
 
+    @property
+    def looks_at_last(self) -> int:
+        """Views of the validation part that are looked at after the last step: on the way from the probe, and there."""
+        return (len(INTERPOLATIONS) - 2) * len(self.judged) + len(self.views)
+
     def averaged(self, logits: np.ndarray) -> np.ndarray:
         """The mean over the test views of logits in all views, shape (views, images, classes)."""
         return self.mean_over(self.test_views, logits)
@@ -116,8 +120,8 @@ class FineTuned:
             images, classes).
         validation_logits: likewise, of the model.
         history: one entry an epoch, the probe's first.
-        best_epoch: the one with the smallest validation loss over all test views, of that which the history shows to
-            be best and, if it shows only a part of the views, the last.
+        best_epoch: the one with the smallest validation loss; where only a part of the views judged, the last one if
+            its loss is about as small.
         interpolation: how far the model has gone from the probe to that epoch, 0 to 1.
     """
 
@@ -139,6 +143,7 @@ def finetune(
     advance: Callable[[int], None] = lambda count: None,
     checkpoints: Checkpoints | None = None,
     deadline: float = math.inf,
+    start_logits: np.ndarray | None = None,
 ) -> FineTuned:
     """Train the part of a base above the recipe's cut, with a head on it; the base's own layers change.
 
@@ -156,6 +161,7 @@ def finetune(
             the epochs that a checkpoint has.
         checkpoints: where each epoch is kept until somebody removes it; None to keep none.
         deadline: in seconds of `time.monotonic`, when the best so far must do.
+        start_logits: the probe's, of the validation images in each of the recipe's views, if they are known already.
     """
     model = attach_training_head(base, probe, recipe.seed, recipe.detail, recipe.dropout)
     freeze_batch_norm(model)
@@ -170,40 +176,50 @@ def finetune(
     shape = (len(recipe.views), len(validation.digests), probe.bias.size)
     course = Course(model, top, validation.kind, validation.labels, judge.weights, shape, checkpoint)
     resumed = course.resume()
-    began = time.monotonic()
-    in_views = judge.in_views() if not resumed or deadline < math.inf else course.start_logits
-    looking = time.monotonic() - began
     if not resumed:
-        course.start(in_views, judge.judged)
+        course.start(judge.in_views() if start_logits is None else start_logits, judge.judged)
+    if deadline < math.inf:
+        judge.mean()  # so that it is known how long that takes
     if course.done:
         advance(course.done * len(train.digests))
     if course.done < recipe.epochs:
         batches = _batches(recipe, features, train, top, sizes, probe.bias.size, first_epoch=course.done)
-        last_step = deadline - LOOKS_AT_LAST * looking
-        watch = _watch(lambda epoch, loss: course.see(judge.mean(), epoch, loss), advance, sizes, last_step)
+        watch = _watch(
+            lambda epoch, loss: course.see(judge.mean(), epoch, loss),
+            advance,
+            sizes,
+            lambda: time.monotonic() + recipe.looks_at_last * judge.seconds > deadline,
+        )
         settings = {"x": batches, "epochs": recipe.epochs, "initial_epoch": course.done, "shuffle": False}
         fit_suffix(model, top, [watch], settings, verbose=0, steps=len(batches))
     best_epoch, end = _best_end(judge, course)
-    share, logits = _interpolate(judge, (start, course.start_logits), end)
+    share, logits = _interpolate(judge, course, start, end, best_epoch)
     folded = fold_training_head(model, base, probe, recipe.detail)
     return FineTuned(folded, course.start_logits, logits, tuple(course.history), best_epoch, share)
 
 
 class _Judge:
-    """What is made of the validation part by the weights that a suffix has at the moment."""
+    """What is made of the validation part by the weights that a suffix has at the moment.
+
+    Attributes:
+        top: the suffix.
+        weights: how much each image counts; None for all alike.
+        seconds: that looking at a view of the part took the last time.
+    """
 
     def __init__(self, top: keras.Model, recipe: Recipe, features: FeatureSet, validation: Labelled) -> None:
         self.top = top
         self.weights = measuring_weights(validation.labels, recipe.balance)
+        self.seconds = 0.0
         self._recipe, self._features, self._validation = recipe, features, validation
 
     def in_views(self) -> np.ndarray:
         """Logits in each of the recipe's views, shape (views, images, classes)."""
-        return _predict(self.top, self._features, self._validation, self._recipe.views)
+        return self._look(self._recipe.views)
 
     def mean(self) -> np.ndarray:
         """Logits averaged over the views that each epoch is judged by."""
-        return np.asarray(_predict(self.top, self._features, self._validation, self._recipe.judged).mean(axis=0))
+        return np.asarray(self._look(self._recipe.judged).mean(axis=0))
 
     def judged(self, in_views: np.ndarray) -> np.ndarray:
         """The same, of logits in each view."""
@@ -213,46 +229,42 @@ class _Judge:
         """Of logits, shape (images, classes)."""
         return self._validation.kind.loss(logits, self._validation.labels, self.weights)
 
-    def whole_loss(self, in_views: np.ndarray) -> float:
-        """Of logits in each view, averaged over all test views."""
-        return self.loss(self._recipe.averaged(in_views))
-
     @property
     def sees_all(self) -> bool:
         """Whether epochs are judged by all test views."""
         return self._recipe.judged == self._recipe.test_views
 
-
-# Weights of a suffix, and the logits in each view that they lead to.
-_Looked = tuple[list[np.ndarray], np.ndarray]
-
-
-def _best_end(judge: _Judge, course: Course) -> tuple[int, _Looked]:
-    """The best epoch's number and weights, which the last epoch may be where only some views judged them."""
-    ends = {course.best_epoch: course.best}
-    if not judge.sees_all:
-        ends[course.done] = judge.top.get_weights()
-    looked: dict[int, _Looked] = {}
-    for epoch, weights in ends.items():
-        judge.top.set_weights(weights)
-        looked[epoch] = weights, judge.in_views()
-    best = min(looked, key=lambda epoch: judge.whole_loss(looked[epoch][1]))
-    return best, looked[best]
+    def _look(self, views: Sequence[View]) -> np.ndarray:
+        began = time.monotonic()
+        logits = _predict(self.top, self._features, self._validation, views)
+        self.seconds = (time.monotonic() - began) / len(views)
+        return logits
 
 
-def _interpolate(judge: _Judge, start: _Looked, end: _Looked) -> tuple[float, np.ndarray]:
-    """Leave the model where validation loss is smallest on the way from one set of weights to another.
+def _best_end(judge: _Judge, course: Course) -> tuple[int, list[np.ndarray]]:
+    """The best epoch's number and weights, or the last one's."""
+    best, last = course.history[course.best_epoch], course.history[-1]
+    if judge.sees_all or last.validation_loss > (1 + AS_GOOD) * best.validation_loss:
+        return course.best_epoch, course.best
+    return last.epoch, judge.top.get_weights()
+
+
+def _interpolate(
+    judge: _Judge, course: Course, start: list[np.ndarray], end: list[np.ndarray], epoch: int
+) -> tuple[float, np.ndarray]:
+    """Leave the model where validation loss is smallest on the way from the start to the weights of an epoch.
 
     Returns:
         The share of the way, and the logits in each view there.
     """
-    known, losses = {0.0: start[1], 1.0: end[1]}, {}
+    known = {0.0: course.history[0].validation_loss, 1.0: course.history[epoch].validation_loss}
+    losses = {}
     for share in INTERPOLATIONS:
-        judge.top.set_weights(_between(start[0], end[0], share))
-        losses[share] = judge.loss(judge.judged(known[share]) if share in known else judge.mean())
+        judge.top.set_weights(_between(start, end, share))
+        losses[share] = known[share] if share in known else judge.loss(judge.mean())
     chosen = min(losses, key=lambda share: losses[share])
-    judge.top.set_weights(_between(start[0], end[0], chosen))
-    return chosen, known[chosen] if chosen in known else judge.in_views()
+    judge.top.set_weights(_between(start, end, chosen))
+    return chosen, judge.in_views() if chosen else course.start_logits
 
 
 def _between(start: list[np.ndarray], end: list[np.ndarray], share: float) -> list[np.ndarray]:
@@ -315,18 +327,21 @@ def _batches(
 
 
 def _watch(
-    see: Callable[[int, float], None], advance: Callable[[int], None], sizes: tuple[int, ...], last_step: float
+    see: Callable[[int, float], None],
+    advance: Callable[[int], None],
+    sizes: tuple[int, ...],
+    is_time_up: Callable[[], bool],
 ) -> Any:
     """A callback that reports progress, and each epoch's number, from 1 on, with its mean training loss.
 
-    At the time of the last step it ends training, in the middle of an epoch if need be.
+    When time is up it ends training, in the middle of an epoch if need be.
     """
     import keras
 
     class Watch(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
             advance(sizes[batch])
-            if time.monotonic() > last_step:
+            if is_time_up():
                 self.model.stop_training = True
 
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -53,13 +53,14 @@ def run_metrics(
     session: Session, probe: Probe, outcome: Outcome, test: dict[str, Any], views: dict[str, Any] | None
 ) -> dict[str, Any]:
     """All of metrics.json."""
-    comparison = outcome.decision.comparison
+    decision = outcome.decision
+    compared = {"images": decision.images, "folds": decision.folds}
     return {
-        "chosen": outcome.decision.chosen,
+        "chosen": decision.chosen,
         "test": test,
         "probe": {**outcome.probe.candidate.scores(), "strength": probe.strength, "folds": probe.folds},
         "finetune": outcome.tuned and _finetune_metrics(outcome.tuned),
-        "comparison": comparison and asdict(comparison),
+        "comparison": decision.comparison and asdict(decision.comparison) | compared,
         "balance": asdict(probe.balancing) if probe.kind.task == "classes" else None,
         "views": views,
         "seconds": _seconds(session),

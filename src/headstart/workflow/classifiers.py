@@ -46,6 +46,10 @@ class Classifier(ABC):
         """The variables of the Keras model from images to logits, by path."""
 
     @abstractmethod
+    def validation_logits(self, images: Images) -> np.ndarray:
+        """Averaged logits of the validation part as learning left them, from stored features."""
+
+    @abstractmethod
     def test_logits(self, network: Path, images: Images, advance: Advance) -> np.ndarray:
         """Averaged logits of the test part, shape (images, outputs); `network` is the one that averages them."""
 
@@ -95,6 +99,9 @@ class ProbeClassifier(Classifier):
     def arrays(self) -> Arrays:
         frozen = self._session.features.base.weights.load()
         return frozen | {f"{LOGITS}/kernel": self.probe.weights, f"{LOGITS}/bias": self.probe.bias}
+
+    def validation_logits(self, images: Images) -> np.ndarray:
+        return self._logits(images.part("validation"))
 
     def test_logits(self, network: Path, images: Images, advance: Advance) -> np.ndarray:
         """From stored features, which the network's lower part would only compute again; those of views come now.
@@ -199,6 +206,9 @@ class FinetunedClassifier(Classifier):
 
     def arrays(self) -> Arrays:
         return {variable.path: np.asarray(variable) for variable in self.result.model.weights}
+
+    def validation_logits(self, images: Images) -> np.ndarray:
+        return self.candidate.logits
 
     def test_logits(self, network: Path, images: Images, advance: Advance) -> np.ndarray:
         return _logits_of(network, images.paths("test"), self._spec, advance)

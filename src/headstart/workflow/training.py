@@ -11,6 +11,7 @@ from typing import cast
 
 import numpy as np
 
+from headstart.backend import prefer_onednn
 from headstart.catalog import DEFAULT_BASE
 from headstart.catalog.base import Base
 from headstart.data.audit import audit
@@ -54,7 +55,7 @@ from headstart.workflow.view_choice import Averaging, choose_averaging
 # Images that bf16 is tried on before it is trusted, and that the finished network is checked on.
 SAMPLE = 8
 # A probability, or a number in standard deviations, may differ by so much between the network that is written and the
-# one that was evaluated.
+# one that was trained.
 TOLERANCE = 0.02
 # NumPy's legacy generator, which scikit-learn uses, takes no larger one.
 LARGEST_SEED = 2**32 - 1
@@ -138,6 +139,7 @@ def train(
         StoreError: features can't be kept.
         RunError: the run can't be written.
     """
+    prefer_onednn()
     watch = Stopwatch(display)
     draft = RunDraft(Path(out))
     _check(Path(data), Path(out), precision, seed, balance)
@@ -288,7 +290,7 @@ def _decide(session: Session, probe: ProbeClassifier, tuned: FinetunedClassifier
         outcome = Outcome(probe, tuned, decide(probe.candidate, tuned.candidate, "", session.seed))
     else:
         compared = tuned.held_out.probe, tuned.held_out.tuned
-        outcome = Outcome(probe, tuned, decide(*compared, "", session.seed, f"images, held out in {FOLDS} folds,"))
+        outcome = Outcome(probe, tuned, decide(*compared, "", session.seed, FOLDS))
     session.choose(probe.candidate.kind.noun, outcome.decision.chosen, outcome.decision.reason)
     return outcome
 
@@ -317,12 +319,12 @@ def _finish(
     network = draft.folder / NETWORK
     labels = images.part("test").labels
     with session.watch.stage("evaluate", "Evaluating", total=len(labels)) as advance, draft.writing():
-        sample = _first_test_inputs(images, session.features.base.spec)
+        sample = _first_validation_inputs(images, session.features.base.spec)
         latency = write_network(chosen, network, sample)
+        _check_network(network, sample, chosen.validation_logits(images), chosen.candidate)
         logits = chosen.test_logits(network, images, advance)
         kind = chosen.candidate.kind
         predictions = kind.predict(logits, chosen.candidate.temperature)
-        _check_network(network, sample, logits, chosen.candidate)
         test = test_metrics(predictions, labels, images.classes, session.seed, kind)
     draft.write_weights(WEIGHTS, chosen.arrays())
     write_tables(draft, images, predictions, kind)
@@ -334,18 +336,18 @@ def _finish(
     return draft.publish(manifest)
 
 
-def _first_test_inputs(images: Images, spec: ImageSpec) -> np.ndarray:
-    return np.stack([spec.render(read_file(path))[0] for path in images.paths("test")[:SAMPLE]])
+def _first_validation_inputs(images: Images, spec: ImageSpec) -> np.ndarray:
+    return np.stack([spec.render(read_file(path))[0] for path in images.paths("validation")[:SAMPLE]])
 
 
 def _check_network(network: Path, inputs: np.ndarray, logits: np.ndarray, candidate: Candidate) -> None:
-    """The network that is written must say what was evaluated, from the files' bytes on."""
+    """The network that is written must say what learning came to, from the files' bytes on."""
     kind, temperature = candidate.kind, candidate.temperature
     written = kind.predict(OpenVINOEngine[int](network, hint="latency").run(inputs), temperature)
     gap = float(np.abs(written - kind.predict(logits[: len(inputs)], temperature)).max()) / kind.unit
     if gap > TOLERANCE:
         raise EngineError(
-            "the network that was written differs from the one that was evaluated by up to "
+            "the network that was written differs from the one that was trained by up to "
             f"{gap:.3f} in {kind.unit_name}",
             "train again with --precision f32; if it recurs, please report it",
         )

@@ -225,12 +225,19 @@ class _Trials:
         start = time.monotonic()
         title = f"Fine-tuning above {recipe.cut}"
         with session.watch.stage("finetune", title, total=recipe.epochs * len(train.digests)) as advance:
-            result = finetune(
-                self._base, recipe, features, self._probe, train, validation, advance, session.checkpoints, deadline
-            )
+            parts = train, validation, advance, session.checkpoints, deadline, self._start_logits(recipe)
+            result = finetune(self._base, recipe, features, self._probe, *parts)
         trial = Trial(recipe, result, result.model.get_weights(), self._loss(recipe, result.validation_logits))
         self._pace.timed(recipe, len(result.history) - 1, time.monotonic() - start)
         self._done.append(trial)
+
+    def _start_logits(self, recipe: Recipe) -> np.ndarray | None:
+        """What the probe says of each view of the validation part, if all of them have pooled features."""
+        if recipe.views != recipe.test_views:
+            return None
+        digests = self._images.part("validation").digests
+        in_views = [self._pooled.load([(digest, view) for digest in digests]) for view in recipe.views]
+        return np.stack([self._probe.logits(pooled) for pooled in in_views])
 
     def _hold_out(self, recipe: Recipe, model: keras.Model) -> HeldOut | None:
         """The comparison by images that are held out in turn, if it takes that and there is time; the model stays."""

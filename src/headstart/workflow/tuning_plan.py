@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headstart.features.boundary import multiplications, prefix, suffix
-from headstart.learn.finetune import BATCH_SIZE, LOOKS_AT_LAST, Recipe
+from headstart.learn.finetune import BATCH_SIZE, Recipe
 from headstart.learn.probe import Probe
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
@@ -48,10 +48,11 @@ DROPOUT_FROM_DEEPER = 0.2
 DOUBT, SMOOTHING = 0.25, 0.1
 # From so many training images on MixUp is worth its slower start (BiT-HyperRule); on two thousand it brought nothing.
 MANY_IMAGES, MIXUP = 20_000, 0.1
-# Fewer epochs than this share of those wanted teach less than the time is worth.
-FEWEST_OF_EPOCHS = 0.5
-# What was timed for a moment is slower for minutes: processors get hot, and neighbours come and go.
-CAUTION = 1.25
+# Fewer epochs than this share of those wanted teach less than as much time spent on more of them above a higher stage.
+FEWEST_OF_EPOCHS = 0.7
+# What was timed for a moment is slower for minutes: processors get hot, and neighbours come and go. Being cut off just
+# before the end costs little, since the rate has fallen to almost nothing by then.
+CAUTION = 1.05
 MOST_TRIALS = 8
 
 
@@ -145,7 +146,8 @@ class Effort:
 
     def in_steps(self, recipe: Recipe, epochs: int) -> float:
         """So many epochs of a recipe with all that is looked at for it, in the time of a training step."""
-        looks = epochs * len(recipe.judged) + (1 + LOOKS_AT_LAST) * len(recipe.views)
+        start = len(recipe.judged if recipe.views == recipe.test_views else recipe.views)
+        looks = start + epochs * len(recipe.judged) + recipe.looks_at_last
         steps = epochs * len(self.images.part("train").digests) / recipe.batch_size
         return steps + looks * self.look_in_steps(recipe)
 
