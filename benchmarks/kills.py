@@ -4,10 +4,11 @@
 
 Each time the run is killed once (SIGKILL), at a moment drawn uniformly from the time that it takes when nobody does;
 one in four instead while it writes a checkpoint, after a random number of epochs. Then the same command is started
-again and left alone. Every run has a cache folder of its own, most of them with the converted networks of another run
-in it, which take a good part of the time to make; one in ten is empty. What the run that was killed comes to is
-compared with what two runs came to that nobody interrupted: weights, network, predictions and split byte for byte,
-metrics but for seconds and counts of features, and the choices with their reasons.
+again and left alone. Runs are pinned to a core each, with as many at a time as there are cores. Each has a cache folder
+of its own, most of them with the converted networks of another run in it, which take a good part of the time to make;
+one in ten is empty. What the run that was killed comes to is compared with what two runs came to that nobody
+interrupted: weights, network, predictions and split byte for byte, metrics but for seconds and counts of features, and
+the choices with their reasons.
 
 The task: 600 ELPV solar cells at 32 pixels, EfficientNet-Lite0, fine-tuned from block 10 on, with a seed for which
 fine-tuning was chosen, so that its weights are what is compared; where another processor comes to the probe, the
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
 import re
 import shutil
@@ -29,9 +31,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from recording import record, spread
@@ -43,6 +47,7 @@ OPTIONS += ["--views", "2", "--augment", "flips", "--precision", "f32", "--seed"
 SAME_BYTES = ("weights.safetensors", "network.bin", "predictions.csv", "split.csv", "quarantine.csv")
 WENT_ON = re.compile(r"Fine-tuning goes on after epoch (\d+)")
 IN_CHECKPOINT_EVERY, EMPTY_CACHE_EVERY = 4, 10
+CORES = sorted(os.sched_getaffinity(0))
 
 
 def main() -> None:
@@ -52,10 +57,8 @@ def main() -> None:
     kills = parser.parse_args().kills
     with tempfile.TemporaryDirectory(prefix="headstart-kills-") as made:
         bench = Bench(Path(made))
-        trials = []
-        for number in range(kills):
-            trials.append(bench.trial(number))
-            print(json.dumps({"kill": number + 1, **trials[-1]}), file=sys.stderr, flush=True)
+        with ThreadPoolExecutor(len(CORES)) as pool:
+            trials = list(pool.map(bench.trial, range(kills)))
     record("kills", {"command": f"python benchmarks/kills.py --kills {kills}", **summary(bench, trials)})
 
 
@@ -92,7 +95,9 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.data = lay_out(self.folder / "cells")
-        self.rng = random.Random(0)
+        self._free: Queue[int] = Queue()
+        for core in CORES:
+            self._free.put(core)
         expected = [self._uninterrupted("empty_cache"), self._uninterrupted("networks_converted")]
         self.expected = expected[0]
         if found := differences(*expected):
@@ -100,16 +105,28 @@ class Bench:
         self.chosen = self.expected["metrics"]["chosen"]
 
     def trial(self, number: int) -> dict[str, Any]:
-        """One kill, and what the second start came to."""
+        """One kill, and what the second start came to, on a core that is free."""
+        core = self._free.get()
+        try:
+            found = self._trial(number, core)
+        finally:
+            self._free.put(core)
+        print(json.dumps({"kill": number + 1, **found}), file=sys.stderr, flush=True)
+        return found
+
+    def _trial(self, number: int, core: int) -> dict[str, Any]:
+        rng = random.Random(number)
         empty = number % EMPTY_CACHE_EVERY == EMPTY_CACHE_EVERY - 1
         aimed = number % IN_CHECKPOINT_EVERY == IN_CHECKPOINT_EVERY - 1
         while True:
-            run, cache = self._fresh(empty)
-            seconds = self._killed(run, cache, empty, aimed)
+            run, cache = self._fresh(f"trial-{core}", empty)
+            command = self._command(run, cache, core)
+            moment = rng.uniform(0, self.seconds["empty_cache" if empty else "networks_converted"])
+            seconds = killed(command, run, after_checkpoints(cache, rng.randrange(EPOCHS)) if aimed else after(moment))
             if seconds is not None:
                 break
         half = any((cache / "checkpoints").glob(".*.partial"))
-        done = subprocess.run(self._command(run, cache), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         went_on = WENT_ON.search(done.stderr)
         return {
             "seconds": round(seconds, 2),
@@ -121,33 +138,19 @@ class Bench:
         }
 
     def _uninterrupted(self, kind: str) -> dict[str, Any]:
-        run, cache = self._fresh(kind == "empty_cache")
+        run, cache = self._fresh(kind, kind == "empty_cache")
         start = time.perf_counter()
-        subprocess.run(self._command(run, cache), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        subprocess.run(
+            self._command(run, cache, CORES[0]), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
         self.seconds[kind] = time.perf_counter() - start
         if not self._networks.exists():
             shutil.copytree(cache / "prefixes", self._networks)
         return outcome(run)
 
-    def _killed(self, run: Path, cache: Path, empty: bool, aimed: bool) -> float | None:
-        """Starts the run and kills it; the seconds until then, or None if it had come to its end."""
-        start = time.perf_counter()
-        moment = start + self.rng.uniform(0, self.seconds["empty_cache" if empty else "networks_converted"])
-        passed = (
-            after_checkpoints(cache, self.rng.randrange(EPOCHS)) if aimed else lambda: time.perf_counter() >= moment
-        )
-        with subprocess.Popen(
-            self._command(run, cache), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as process:
-            while not passed() and process.poll() is None:
-                time.sleep(0.0005)
-            process.kill()
-        ended = process.returncode != -signal.SIGKILL or run.exists()
-        return None if ended else time.perf_counter() - start
-
-    def _fresh(self, empty: bool) -> tuple[Path, Path]:
+    def _fresh(self, name: str, empty: bool) -> tuple[Path, Path]:
         """Where a run is to be, and a cache of its own."""
-        own = self.folder / "own"
+        own = self.folder / name
         shutil.rmtree(own, ignore_errors=True)
         cache = own / "cache"
         cache.mkdir(parents=True)
@@ -159,9 +162,27 @@ class Bench:
     def _networks(self) -> Path:
         return self.folder / "networks"
 
-    def _command(self, run: Path, cache: Path) -> list[str]:
-        start = [sys.executable, "-c", "from headstart.cli import main; main()"]
+    def _command(self, run: Path, cache: Path, core: int) -> list[str]:
+        pinned = f"import os; os.sched_setaffinity(0, [{core}]); from headstart.cli import main; main()"
+        start = [sys.executable, "-c", pinned]
         return [*start, "train", str(self.data), "--out", str(run), "--cache", str(cache), *OPTIONS]
+
+
+def killed(command: list[str], run: Path, passed: Callable[[], bool]) -> float | None:
+    """Starts the run and kills it once the moment has passed; the seconds until then, or None if it was done first."""
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not passed() and process.poll() is None:
+            time.sleep(0.0005)
+        process.kill()
+    ended = process.returncode != -signal.SIGKILL or run.exists()
+    return None if ended else time.perf_counter() - start
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds have passed."""
+    moment = time.perf_counter() + seconds
+    return lambda: time.perf_counter() >= moment
 
 
 def after_checkpoints(cache: Path, count: int) -> Callable[[], bool]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headstart.errors import EngineError, UnknownNameError
-from headstart.features.boundary import Cut, find_cuts, multiplications, prefix, suffix
+from headstart.features.boundary import INPUT, Cut, find_cuts, multiplications, prefix, size_at, suffix
 
 
 def names(model: Any) -> list[str]:
@@ -49,6 +49,14 @@ def test_every_layer_of_a_chain_is_a_cut_with_its_shape() -> None:
 
 def test_the_size_of_a_cut_is_the_count_of_its_numbers() -> None:
     assert Cut("x", (7, 7, 16)).size == 784
+
+
+def test_below_the_input_lies_nothing() -> None:
+    model = chain()
+    assert_divides(model, INPUT)
+    assert (multiplications(prefix(model, INPUT)), size_at(model, INPUT), size_at(model, "a")) == (0, 4, 6)
+    assert multiplications(suffix(model, INPUT)) == multiplications(model)
+    assert INPUT not in names(model)
 
 
 def test_a_shortcut_leaves_no_cut_beside_it() -> None:

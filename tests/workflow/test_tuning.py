@@ -182,7 +182,7 @@ def test_fine_tuning_must_beat_the_probe_that_would_be_the_answer_without_it(
 def test_no_more_views_are_taken_than_the_store_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of a megabyte holds two views of 80 + 20 images with 1,000 half-precision numbers each, and not three."""
     chosen: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(tuning, "find_cuts", lambda model: [SimpleNamespace(layer="stage1", size=1000)])
+    monkeypatch.setattr(tuning, "size_at", lambda model, stage: 1000)
     session = SimpleNamespace(
         store=SimpleNamespace(budget_bytes=1_000_000),
         seed=0,
@@ -235,6 +235,16 @@ def test_the_deepest_stage_is_chosen_by_steps_timed_on_this_machine(
     run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=3, time="1h")
     assert [trial["cut"] for trial in run.metrics["finetune"]["trials"]] == ["stage1"]
     assert choice(run, "fine-tuning from").startswith("the deepest stage above which 3 epochs fit into the time")
+
+
+def test_where_the_input_has_shifted_the_whole_base_comes_first(
+    hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "has_input_shift", lambda session, images, probe: True)
+    monkeypatch.setattr(tuning, "MOST_TRIALS", 2)
+    run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=3, time="1h")
+    assert run.metrics["finetune"]["trials"][0]["cut"] == "input"
+    assert value(run, "fine-tuning from") == "above input"
 
 
 def test_timing_steps_for_another_way_leaves_the_network_as_it_was_trained(

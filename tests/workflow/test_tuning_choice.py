@@ -51,6 +51,14 @@ def test_the_command_in_the_manifest_asks_for_the_same(asked: Run) -> None:
     assert asked.manifest.command.endswith(said)
 
 
+def test_the_whole_base_can_be_trained(photos: Path, warm_cache: Path, tmp_path: Path) -> None:
+    how: dict[str, Any] = {"finetune_from": "input", "epochs": 2, "learning_rate": 1e-2, "views": 2}
+    run = train(photos, tmp_path / "run", base="untrained", cache=warm_cache, **how)
+    assert (run.metrics["finetune"]["cut"], run.metrics["finetune"]["best_epoch"] > 0) == ("input", True)
+    (chosen,) = (choice for choice in run.manifest.choices if choice.what == "fine-tuning from")
+    assert (chosen.value, chosen.reason) == ("above input", "as asked")
+
+
 @pytest.mark.parametrize("option", [{"epochs": 1}, {"views": 1}, {"augment": "none"}], ids=str)
 def test_whoever_says_how_has_it_tried(photos: Path, warm_cache: Path, tmp_path: Path, option: dict[str, Any]) -> None:
     run = train(photos, tmp_path / "run", base="untrained", cache=warm_cache, **option)

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from headstart.images.views import PLAIN, UPSIDE_DOWN, make_views
 from headstart.learn.finetune import Recipe
-from headstart.learn.kinds import CLASSES
 from headstart.workflow.tuning_choice import TuningChoice
 from headstart.workflow.tuning_plan import (
     CAUTION,
@@ -185,18 +182,18 @@ def said() -> dict[str, tuple[str, str]]:
 
 def chosen_deeper(said: dict[str, tuple[str, str]], loss: float, rate: float | None = None) -> Recipe:
     session: Any = SimpleNamespace(choose=lambda what, value, reason: said.update({what: (value, reason)}))
-    probe: Any = SimpleNamespace(kind=CLASSES, cross_validated={0.01: loss, 0.1: 9.0}, bias=np.zeros(2))
+    probe: Any = SimpleNamespace(share_of_guessing=loss)
     given = RECIPE if rate is None else replace(RECIPE, learning_rate=rate)
     return choose_deeper(session, probe, TuningChoice(learning_rate=rate), given)
 
 
 def test_labels_that_leave_doubt_are_smoothed(said: dict[str, tuple[str, str]]) -> None:
-    assert chosen_deeper(said, 0.5 * math.log(2)).label_smoothing == 0.1
+    assert chosen_deeper(said, 0.5).label_smoothing == 0.1
     assert said["label smoothing"] == (
         "0.1",
         "on held-out images the probe's log loss is 50% of that of guessing, so that labels leave doubt",
     )
-    assert chosen_deeper(said, 0.2 * math.log(2)).label_smoothing == 0
+    assert chosen_deeper(said, 0.2).label_smoothing == 0
     assert said["label smoothing"][1].endswith("20% of that of guessing, up to 25% nothing is smoothed")
 
 

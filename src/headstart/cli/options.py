@@ -74,7 +74,9 @@ FinetuneOption = Annotated[
 StageOption = Annotated[
     str | None,
     typer.Option(
-        "--finetune-from", metavar="STAGE", help="Train all above this stage; a name is in `headstart bases --json`."
+        "--finetune-from",
+        metavar="STAGE",
+        help="Train all above this stage; names are in `headstart bases --json`, and `input` trains the whole base.",
     ),
 ]
 EpochsOption = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passes over the images.")]

@@ -2,7 +2,8 @@
 
 A cut is a layer whose output is the only tensor that crosses from what lies below it to what lies above it; in the
 model's graph it is a node through which every path from the input to the output runs. Below a cut lies the prefix,
-above it the suffix. Both share their layers with the model, so training the suffix trains the model.
+above it the suffix. Both share their layers with the model, so training the suffix trains the model. Below the cut
+named `INPUT` lies nothing: its suffix is the whole model.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import keras
 
 
+# The cut at the model's input, whatever the name of its input layer.
+INPUT = "input"
 # The weights of a layer that are multiplied with its inputs; a separable convolution has two.
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
@@ -51,6 +54,19 @@ def find_cuts(model: keras.Model) -> tuple[Cut, ...]:
     return tuple(Cut(found.layer, tuple(found.tensor.shape[1:])) for found in tensors_at_cuts(_require_graph(model)))
 
 
+def size_at(model: keras.Model, cut: str) -> int:
+    """Numbers that cross a cut for one image.
+
+    Args:
+        model: a functional model.
+        cut: one of its layers, or `INPUT`.
+
+    Raises:
+        UnknownNameError: there is no such cut.
+    """
+    return prod(_tensor_at(model, cut).shape[1:])
+
+
 def multiplications(model: keras.Model) -> int:
     """How many multiplications one input takes.
 
@@ -69,7 +85,7 @@ def _multiplications(node: Any) -> int:
 
 
 def prefix(model: keras.Model, cut: str) -> keras.Model:
-    """The part of the model up to and with the layer `cut`, sharing its layers."""
+    """The part of the model up to and with the layer `cut`, sharing its layers; at `INPUT` it changes nothing."""
     import keras
 
     return keras.Model(model.inputs[0], _tensor_at(model, cut), name=f"{model.name}_prefix")
@@ -149,6 +165,7 @@ def nodes_in_order(graph: Any) -> list[Any]:
 
 def _tensor_at(model: keras.Model, cut: str) -> Any:
     tensors = {found.layer: found.tensor for found in tensors_at_cuts(_require_graph(model))}
+    tensors = {INPUT: model.inputs[0]} | tensors
     if cut not in tensors:
         raise UnknownNameError("cut", cut, tensors)
     return tensors[cut]

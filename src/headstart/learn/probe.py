@@ -9,6 +9,7 @@ dense layer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -64,6 +65,16 @@ class Probe:
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Scores of pooled features: (images, features) to (images, outputs), float32."""
         return np.asarray(features @ self.weights + self.bias)
+
+    @property
+    def share_of_guessing(self) -> float | None:
+        """The cross-validated log loss as a share of that of guessing.
+
+        None where it isn't classes that are predicted, or there was no cross-validation.
+        """
+        if self.kind.task != "classes" or not self.cross_validated:
+            return None
+        return min(self.cross_validated.values()) / math.log(self.bias.size)
 
 
 def fit_probe(

@@ -108,8 +108,9 @@ def train(
         scaling: how pixels are scaled for a model file, "none", "tf", "torch" or "caffe".
         trust_model_file: let a model file run its code on this machine.
         finetune: whether to try fine-tuning after the probe.
-        finetune_from: the stage above which everything is trained; this and the next four are decided from the images
-            where they are left out, and whoever gives one has fine-tuning tried in any case.
+        finetune_from: the stage above which everything is trained, "input" for the whole base; this and the next four
+            are decided from the images where they are left out, and whoever gives one has fine-tuning tried in any
+            case.
         epochs: passes over the training images.
         learning_rate: at its peak.
         views: renderings of each image that are trained on.

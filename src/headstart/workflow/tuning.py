@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.features.boundary import find_cuts
+from headstart.features.boundary import INPUT, size_at
 from headstart.features.extract import FeatureSet
 from headstart.images.views import View, make_views
 from headstart.learn.augmentation import Augmentation
@@ -25,6 +25,7 @@ from headstart.workflow.classifiers import FinetunedClassifier, HeldOut, Trial
 from headstart.workflow.held_out import FOLDS, SHARE_TRAINED, hold_out, is_too_small
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
+from headstart.workflow.shift import has_input_shift
 from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
 from headstart.workflow.tuning_plan import (
     FEWEST_EPOCHS,
@@ -80,6 +81,7 @@ def tune(
         stage = choose_stage(session, images, choice, epochs)
         if isinstance(stage, Untuned):
             return stage
+        is_shifted = has_input_shift(session, images, probe)
     augmentation = averaging.augmentation or find_augmentation(session, images, pooled, probe, choice)
     wanted = max(choice.views or min(VIEWS, epochs), len(averaging.views))
     views = _affordable_views(session, images, stage, augmentation, wanted)
@@ -101,15 +103,15 @@ def tune(
     if choice.seconds is None:
         trials.run(recipe)
     else:
-        stages = () if choice.stage else _below(stage, session.features.base.stages)
+        stages = () if choice.stage else _below(stage, session.features.base.stages, is_shifted)
         deeper = choose_deeper(session, probe, choice, recipe) if stages else recipe
         trials.run_for_time(recipe, [replace(deeper, cut=stage) for stage in stages])
     return trials.classifier()
 
 
-def _below(stage: str, stages: Sequence[str]) -> tuple[str, ...]:
-    """The stages below one, the deepest first."""
-    return tuple(stages[: stages.index(stage)])
+def _below(stage: str, stages: Sequence[str], is_shifted: bool) -> tuple[str, ...]:
+    """The stages below one, the deepest first; the input only where the first layers should be tuned."""
+    return (*([INPUT] if is_shifted else []), *stages[: stages.index(stage)])
 
 
 def _why_not(session: Session, images: Images, choice: TuningChoice, looks: int) -> Untuned | None:
@@ -272,7 +274,8 @@ class _Trials:
 
     def _mixed(self, best: Trial) -> FineTuned:
         """The greedy soup of all trials, from features at the deepest of their cuts."""
-        deepest = min((trial.recipe.cut for trial in self._done), key=self._session.features.base.stages.index)
+        cuts = (INPUT, *self._session.features.base.stages)
+        deepest = min((trial.recipe.cut for trial in self._done), key=cuts.index)
         features = self._session.features.at(deepest, self._pooled.precision)
         model, validation = best.result.model, self._images.part("validation")
 
@@ -341,6 +344,5 @@ def _affordable_views(
 
 def _room(session: Session, images: Images, stage: str) -> int:
     """How many views' features at a stage the store may take."""
-    size = next(cut.size for cut in find_cuts(session.features.model) if cut.layer == stage)
-    one_view = looked_at_in_views(images) * size * BYTES_A_NUMBER
+    one_view = looked_at_in_views(images) * size_at(session.features.model, stage) * BYTES_A_NUMBER
     return int(session.store.budget_bytes * SHARE_OF_STORE / max(one_view, 1))

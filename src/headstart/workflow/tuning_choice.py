@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from headstart.catalog.base import Base
 from headstart.errors import UnknownNameError, UsageError
+from headstart.features.boundary import INPUT
 from headstart.images.views import PRESETS, Preset
 
 AUTO = "auto"
@@ -21,7 +22,7 @@ class TuningChoice:
 
     Attributes:
         wanted: whether it may be tried at all.
-        stage: the stage above which everything is trained.
+        stage: the stage above which everything is trained; "input" for the whole base.
         epochs: passes over the training images.
         learning_rate: at its peak.
         views: renderings of each image.
@@ -71,8 +72,9 @@ class TuningChoice:
         Raises:
             UnknownNameError: the stage is none of those.
         """
-        if self.stage is not None and self.stage not in base.stages[:-1]:
-            raise UnknownNameError("stage to fine-tune from", self.stage, base.stages[:-1])
+        known = (INPUT, *base.stages[:-1])
+        if self.stage is not None and self.stage not in known:
+            raise UnknownNameError("stage to fine-tune from", self.stage, known)
 
     @property
     def is_asked_for(self) -> bool:

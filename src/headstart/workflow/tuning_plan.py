@@ -122,9 +122,9 @@ def choose_deeper(session: Session, probe: Probe, choice: TuningChoice, recipe: 
 
 
 def _choose_smoothing(session: Session, probe: Probe) -> float:
-    if probe.kind.task != "classes" or not probe.cross_validated:
+    doubt = probe.share_of_guessing
+    if doubt is None:
         return 0.0
-    doubt = min(probe.cross_validated.values()) / math.log(probe.bias.size)
     smoothing = SMOOTHING if doubt > DOUBT else 0.0
     measured = f"on held-out images the probe's log loss is {doubt:.0%} of that of guessing"
     reason = f"{measured}, {'so that labels leave doubt' if smoothing else f'up to {DOUBT:.0%} nothing is smoothed'}"
