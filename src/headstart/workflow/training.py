@@ -209,18 +209,21 @@ def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
     below = f", and average, maximum and deviation of {base.detail}, which shows what is small" if base.detail else ""
     if (base.spec.offset, base.spec.divisor) == (0, 1):
         session.choose("pixel scaling", "none", "the network scales its input itself")
-    if base.resized:
-        size = f"{base.spec.height}×{base.spec.width}"
-        session.choose("image size", size, "as asked; the base was trained with another")
+    size = f"{base.spec.height}×{base.spec.width}"
+    session.choose(
+        "image size", size, "as asked; the base was trained with another" if base.resized else "the base's own"
+    )
     session.choose("features", f"{base.features:,} an image", f"the average of the last map{below}")
     with session.watch.stage("prepare", "Preparing the base", total=None, unit="steps"):
-        network = session.features.pooled_network
+        network, inputs = session.features.pooled_network, _first_inputs(dataset, base.spec)
+        taken, reason = cast(Precision, precision), "as asked"
         if precision == "auto":
-            taken, reason = choose_precision(network, _first_inputs(dataset, base.spec))
-        else:
-            taken, reason = cast(Precision, precision), "as asked"
+            taken, reason = choose_precision(network, inputs)
         session.choose("precision", taken, reason)
-        return session.features.pooled(taken)
+        pooled = session.features.pooled(taken)
+        if session.budget < math.inf:
+            session.time_network(pooled.engine, inputs)
+        return pooled
 
 
 def _first_inputs(dataset: Dataset, spec: ImageSpec) -> np.ndarray:

@@ -40,6 +40,7 @@ from headstart.workflow.tuning_plan import (
     choose_stage,
     deepest_fitting,
     looked_at_in_views,
+    tell_of_steps,
 )
 from headstart.workflow.view_choice import ONE_VIEW, Averaging, find_augmentation
 
@@ -97,6 +98,7 @@ def tune(
         balance=probe.balancing.kind,
         test_views=averaging.among(views),
     )
+    tell_of_steps(session, recipe)
     trials = _Trials(session, images, pooled, probe, looks)
     if not trials.has_time_for(recipe):
         return Untuned("the time given is too short for the features that fine-tuning needs, so it isn't tried")

@@ -77,6 +77,13 @@ def choose_epochs(session: Session, images: Images, choice: TuningChoice) -> int
     return epochs
 
 
+def tell_of_steps(session: Session, recipe: Recipe) -> None:
+    """Note what no measurement of these images decides."""
+    session.choose("batch size", recipe.batch_size, "small enough for many steps; half of it did worse on solar cells")
+    reason = "times the learning rate, a step (AdamW): with few epochs from a pretrained network it hardly acts"
+    session.choose("weight decay", f"{recipe.weight_decay:g}", reason)
+
+
 def choose_mixup(session: Session, images: Images) -> float:
     """The parameter of MixUp, 0 for none."""
     count = len(images.part("train").digests)
