@@ -101,7 +101,8 @@ def test_the_manifest_tells_what_the_run_is(trained: Run, photos: Path) -> None:
 def test_every_choice_has_a_reason(trained: Run) -> None:
     choices = {choice.what: choice for choice in trained.manifest.choices}
     assert set(choices) == {
-        *("base", "features", "precision", "split", "class balance", "probe strength", "classifier", "probe fitted to")
+        *("base", "features", "image size", "precision", "split", "class balance"),
+        *("probe strength", "classifier", "probe fitted to"),
     }
     assert all(choice.value and choice.reason for choice in choices.values())
     assert choices["classifier"].value == trained.metrics["chosen"] == trained.manifest.chosen
