@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import random
 import re
 import shutil
@@ -31,13 +30,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
+from cores import side_by_side
 from recording import record, spread
 
 IMAGES_A_CLASS = 400
@@ -47,7 +45,6 @@ OPTIONS += ["--views", "2", "--augment", "flips", "--precision", "f32", "--seed"
 SAME_BYTES = ("weights.safetensors", "network.bin", "predictions.csv", "split.csv", "quarantine.csv")
 WENT_ON = re.compile(r"Fine-tuning goes on after epoch (\d+)")
 IN_CHECKPOINT_EVERY, EMPTY_CACHE_EVERY = 4, 10
-CORES = sorted(os.sched_getaffinity(0))
 
 
 def main() -> None:
@@ -57,8 +54,7 @@ def main() -> None:
     kills = parser.parse_args().kills
     with tempfile.TemporaryDirectory(prefix="headstart-kills-") as made:
         bench = Bench(Path(made))
-        with ThreadPoolExecutor(len(CORES)) as pool:
-            trials = list(pool.map(bench.trial, range(kills)))
+        trials = side_by_side(bench.trial, range(kills))
     record("kills", {"command": f"python benchmarks/kills.py --kills {kills}", **summary(bench, trials)})
 
 
@@ -95,32 +91,20 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.data = lay_out(self.folder / "cells")
-        self._free: Queue[int] = Queue()
-        for core in CORES:
-            self._free.put(core)
-        expected = [self._uninterrupted("empty_cache"), self._uninterrupted("networks_converted")]
-        self.expected = expected[0]
-        if found := differences(*expected):
+        [self.expected] = side_by_side(self._uninterrupted, ["empty_cache"])
+        [again] = side_by_side(self._uninterrupted, ["networks_converted"])
+        if found := differences(self.expected, again):
             raise SystemExit(f"two runs that nobody interrupted differ in {', '.join(found)}")
         self.chosen = self.expected["metrics"]["chosen"]
 
     def trial(self, number: int) -> dict[str, Any]:
-        """One kill, and what the second start came to, on a core that is free."""
-        core = self._free.get()
-        try:
-            found = self._trial(number, core)
-        finally:
-            self._free.put(core)
-        print(json.dumps({"kill": number + 1, **found}), file=sys.stderr, flush=True)
-        return found
-
-    def _trial(self, number: int, core: int) -> dict[str, Any]:
+        """One kill, and what the second start came to."""
         rng = random.Random(number)
         empty = number % EMPTY_CACHE_EVERY == EMPTY_CACHE_EVERY - 1
         aimed = number % IN_CHECKPOINT_EVERY == IN_CHECKPOINT_EVERY - 1
         while True:
-            run, cache = self._fresh(f"trial-{core}", empty)
-            command = self._command(run, cache, core)
+            run, cache = self._fresh(f"trial-{number}", empty)
+            command = self._command(run, cache)
             moment = rng.uniform(0, self.seconds["empty_cache" if empty else "networks_converted"])
             seconds = killed(command, run, after_checkpoints(cache, rng.randrange(EPOCHS)) if aimed else after(moment))
             if seconds is not None:
@@ -128,7 +112,8 @@ class Bench:
         half = any((cache / "checkpoints").glob(".*.partial"))
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         went_on = WENT_ON.search(done.stderr)
-        return {
+        found = {
+            "kill": number + 1,
             "seconds": round(seconds, 2),
             "empty_cache": empty,
             "aimed_at_a_checkpoint": aimed,
@@ -136,13 +121,14 @@ class Bench:
             "went_on_after_epoch": int(went_on[1]) if went_on else 0,
             "differs": [done.stderr[-500:]] if done.returncode else differences(self.expected, outcome(run)),
         }
+        shutil.rmtree(run.parent)
+        print(json.dumps(found), file=sys.stderr, flush=True)
+        return found
 
     def _uninterrupted(self, kind: str) -> dict[str, Any]:
         run, cache = self._fresh(kind, kind == "empty_cache")
         start = time.perf_counter()
-        subprocess.run(
-            self._command(run, cache, CORES[0]), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+        subprocess.run(self._command(run, cache), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.seconds[kind] = time.perf_counter() - start
         if not self._networks.exists():
             shutil.copytree(cache / "prefixes", self._networks)
@@ -162,9 +148,8 @@ class Bench:
     def _networks(self) -> Path:
         return self.folder / "networks"
 
-    def _command(self, run: Path, cache: Path, core: int) -> list[str]:
-        pinned = f"import os; os.sched_setaffinity(0, [{core}]); from headstart.cli import main; main()"
-        start = [sys.executable, "-c", pinned]
+    def _command(self, run: Path, cache: Path) -> list[str]:
+        start = [sys.executable, "-c", "from headstart.cli import main; main()"]
         return [*start, "train", str(self.data), "--out", str(run), "--cache", str(cache), *OPTIONS]
 
 

@@ -8,7 +8,7 @@ ones alone, and from both with 10, 25, 50 and 100 training images a class; their
 (8 × 8 pixels); 5,000 digits of MNIST (28 × 28); and faces against what is none (25 × 25) from scikit-image. Each seed
 sets a quarter of the images aside to test with, stratified by label and, for solar cells, by cell type; Headstart takes
 its validation part from the others. `headstart train --time 3m` is compared with the same command with `--no-finetune`
-in its place. Tasks of one seed share a store, as the runs of one user do, so that solar cells are looked at once.
+in its place, from one store. Divisions are measured side by side, a core each.
 
 Chosen must not be worse than the probe by more than 0.2 points in any task, on average over the seeds, and better by a
 point on average over the tasks.
@@ -22,11 +22,14 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cores import side_by_side
 from elpv import is_defective, over_seeds, timed, train
 from PIL import Image
 from recording import record, spread
@@ -44,12 +47,8 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
     chosen = parser.parse_args()
-    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="headstart-never-worse-") as made:
-        for seed in chosen.seeds:
-            for task in chosen.tasks:
-                rows.append(measure(Path(made), task, seed))
-                print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+        rows = side_by_side(partial(measure, Path(made)), product(chosen.tasks, chosen.seeds))
     tasks = {task: summary([row for row in rows if row["task"] == task]) for task in chosen.tasks}
     gains = [task["gain"]["mean"] for task in tasks.values()]
     overall = {"mean_gain": round(statistics.fmean(gains), 4), "smallest_mean_gain": min(gains)}
@@ -58,14 +57,15 @@ def main() -> None:
     )
 
 
-def measure(folder: Path, task: str, seed: int) -> dict[str, Any]:
+def measure(folder: Path, division: tuple[str, int]) -> dict[str, Any]:
     """One division of one task: what is chosen within the time, and the probe alone."""
+    task, seed = division
     place = folder / f"{task}-{seed}"
-    data, cache = TASKS[task](place / "data", seed), folder / f"cache-{seed}"
+    data, cache = TASKS[task](place / "data", seed), place / "cache"
     full, seconds = timed(lambda: train(data, place / "run", cache, seed, *TIME))
     probe = train(data, place / "probe", cache, seed, "--no-finetune")
     trials = full["finetune"]["trials"] if full["finetune"] else []
-    return {
+    row = {
         "task": task,
         "seed": seed,
         "chosen": full["chosen"],
@@ -75,6 +75,8 @@ def measure(folder: Path, task: str, seed: int) -> dict[str, Any]:
         "trials": [[trial["cut"], trial["epochs"]] for trial in trials],
         "seconds": round(seconds, 1),
     }
+    print(json.dumps(row), file=sys.stderr, flush=True)
+    return row
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
