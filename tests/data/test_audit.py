@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from headstart.data.audit import Audit, audit
+from headstart.data.dataset import Dataset, Sample
 from headstart.data.labels import Label, Task, names_in
-from headstart.data.scan import Dataset, Sample, scan
+from headstart.data.scan import scan
 from headstart.errors import DataError
 
 
@@ -34,11 +35,11 @@ def images(*folders: str, count: int = 3) -> dict[str, str]:
 
 
 def names(result: Audit, root: Path) -> list[str]:
-    return [sample.path.relative_to(root).as_posix() for sample in result.samples]
+    return [sample.file.relative_to(root).as_posix() for sample in result.samples]
 
 
 def left_out(result: Audit, root: Path) -> dict[str, str]:
-    return {entry.path.relative_to(root).as_posix(): entry.reason for entry in result.quarantined}
+    return {entry.file.relative_to(root).as_posix(): entry.reason for entry in result.quarantined}
 
 
 def test_sound_images_all_stay_with_their_digests(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_an_unreadable_file_is_quarantined_with_its_reason_and_size(tmp_path: Pa
     contents = {**images("cat", "dog"), "dog/notes.txt": "twelve bytes"}
     result = audited(tmp_path, contents, {"dog/notes.txt": "not an image"})
     (entry,) = result.quarantined
-    assert (entry.path, entry.reason, entry.byte_size) == (tmp_path / "dog/notes.txt", "not an image", 12)
+    assert (entry.file, entry.reason, entry.byte_size) == (tmp_path / "dog/notes.txt", "not an image", 12)
     assert names(result, tmp_path) == sorted(images("cat", "dog"))
     assert len(result.digests) == 6
 
@@ -68,7 +69,7 @@ def test_a_file_that_has_gone_is_quarantined_at_no_bytes(tmp_path: Path) -> None
     gone.symlink_to(tmp_path / "nowhere")
     digests = {tmp_path / path: digest_of(content) for path, content in contents.items()}
     (entry,) = audit(scan(tmp_path), digests, {gone: "it could not be read"}).quarantined
-    assert (entry.path, entry.byte_size) == (gone, 0)
+    assert (entry.file, entry.byte_size) == (gone, 0)
 
 
 def test_what_is_quarantined_is_listed_by_path(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def table_of(tmp_path: Path, labels: dict[str, Label], task: Task, contents: dic
     samples = tuple(Sample(tmp_path / name, label) for name, label in labels.items())
     found = sorted({name for label in labels.values() for name in names_in(label)}) or ["weight"]
     digests = {
-        sample.path: hashlib.sha256((contents or {}).get(sample.path.name, sample.path.name).encode()).hexdigest()
+        sample.file: hashlib.sha256((contents or {}).get(sample.file.name, sample.file.name).encode()).hexdigest()
         for sample in samples
     }
     return audit(Dataset(tmp_path, samples, tuple(found), task, "table"), digests, {})
@@ -170,14 +171,14 @@ def test_an_image_with_other_labels_elsewhere_is_a_contradiction(tmp_path: Path)
     labels: dict[str, Label] = {f"{n}.png": ("a", "b") for n in range(3)} | {"x.png": ("a",), "y.png": ("a", "b")}
     found = table_of(tmp_path, labels, "multi-label", {"x.png": "same", "y.png": "same"})
     reason = "the same image is labelled 'a' and 'a' + 'b'"
-    assert {left.path.name: left.reason for left in found.quarantined} == {"x.png": reason, "y.png": reason}
+    assert {left.file.name: left.reason for left in found.quarantined} == {"x.png": reason, "y.png": reason}
 
 
 def test_an_image_with_another_number_elsewhere_is_a_contradiction_and_with_the_same_a_copy(tmp_path: Path) -> None:
     labels: dict[str, Label] = {"a.png": 1.0, "b.png": 2.5, "c.png": 1.0, "d.png": 3.0, "e.png": 3.0}
     found = table_of(tmp_path, labels, "regression", {"a.png": "same", "b.png": "same", "d.png": "x", "e.png": "x"})
     reason = "the same image is labelled 1 and 2.5"
-    assert {left.path.name: left.reason for left in found.quarantined} == {"a.png": reason, "b.png": reason}
+    assert {left.file.name: left.reason for left in found.quarantined} == {"a.png": reason, "b.png": reason}
     assert found.duplicates == 1
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from headstart.data.scan import Sample, list_files, scan
+from headstart.data.dataset import Sample
+from headstart.data.scan import list_files, scan
 from headstart.errors import DataError, UsageError
 
 HINT = "give a folder with one subfolder of images per class"
@@ -23,7 +24,7 @@ def tree(root: Path, paths: Iterable[str]) -> Path:
 
 def found(root: Path) -> set[tuple[str, str, str | None]]:
     samples = scan(root).samples
-    return {(sample.path.relative_to(root).as_posix(), sample.label, sample.part) for sample in samples}
+    return {(sample.file.relative_to(root).as_posix(), sample.label, sample.part) for sample in samples}
 
 
 def test_each_subfolder_is_a_class(tmp_path: Path) -> None:
@@ -42,8 +43,8 @@ def test_each_subfolder_is_a_class(tmp_path: Path) -> None:
 def test_the_order_does_not_depend_on_which_file_was_written_first(tmp_path: Path) -> None:
     names = ["cat/2.png", "cat/10.png", "dog/b.png", "dog/a.png", "cat/in/9.png"]
     one, other = tree(tmp_path / "one", names), tree(tmp_path / "other", reversed(names))
-    assert [s.path.relative_to(one) for s in scan(one).samples] == [
-        s.path.relative_to(other) for s in scan(other).samples
+    assert [s.file.relative_to(one) for s in scan(one).samples] == [
+        s.file.relative_to(other) for s in scan(other).samples
     ]
 
 
@@ -63,7 +64,7 @@ def test_divided_folders_keep_their_parts_whatever_the_case(
     dataset = scan(tree(tmp_path, names))
     assert dataset.is_divided
     assert dataset.labels == ("cat", "dog")
-    parts = {(sample.path.relative_to(tmp_path).parts[0], sample.part) for sample in dataset.samples}
+    parts = {(sample.file.relative_to(tmp_path).parts[0], sample.part) for sample in dataset.samples}
     assert parts == {(train, "train"), (validation, "validation"), (test, "test")}
 
 

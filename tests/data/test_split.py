@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headstart.data.scan import PARTS, Part, Sample
+from headstart.data.dataset import PARTS, Part, Sample
 from headstart.data.split import SHARES, Split, split
 from headstart.errors import DataError
 

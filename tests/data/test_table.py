@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from headstart.data.scan import Dataset, Sample
-from headstart.data.table import TableChoice, read_table
+from headstart.data.dataset import Dataset, Sample
+from headstart.data.source import read_source
+from headstart.data.table import TableChoice
 from headstart.errors import DataError, HeadstartError, UnknownNameError, UsageError
 
 FILES = ("a.png", "b.png", "c.png", "d.png")
@@ -25,7 +26,7 @@ def lay_out(root: Path, text: str, files: Sequence[str] = FILES, name: str = "la
 
 
 def read(root: Path, text: str, files: Sequence[str] = FILES, **choice: Any) -> Dataset:
-    return read_table(lay_out(root, text, files), TableChoice(**choice))
+    return read_source(lay_out(root, text, files), TableChoice(**choice))
 
 
 def choices(dataset: Dataset) -> dict[str, tuple[str, str]]:
@@ -100,14 +101,14 @@ def test_images_may_lie_anywhere(tmp_path: Path) -> None:
     lay_out(tmp_path, "", files)
     (tmp_path / "tables").mkdir()
     text = f"file,label\n../data/in/a.png,cat\n{tmp_path / 'other' / 'b.png'},dog\n"
-    found = read_table(lay_out(tmp_path / "tables", text, ()), TableChoice())
+    found = read_source(lay_out(tmp_path / "tables", text, ()), TableChoice())
     assert found.root == tmp_path
-    assert [sample.path for sample in found.samples] == [tmp_path / file for file in files]
+    assert [sample.file for sample in found.samples] == [tmp_path / file for file in files]
 
 
 def test_backslashes_of_another_system_are_slashes(tmp_path: Path) -> None:
     found = read(tmp_path, "file,label\nin\\a.png,cat\nin\\b.png,dog\n", ["in/a.png", "in/b.png"])
-    assert [sample.path for sample in found.samples] == [tmp_path / "in/a.png", tmp_path / "in/b.png"]
+    assert [sample.file for sample in found.samples] == [tmp_path / "in/a.png", tmp_path / "in/b.png"]
 
 
 def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
@@ -119,9 +120,9 @@ def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
 def test_a_relative_table_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_out(tmp_path, "file,label\na.png,cat\nb.png,dog\n")
     monkeypatch.chdir(tmp_path)
-    found = read_table(Path("labels.csv"), TableChoice())
+    found = read_source(Path("labels.csv"), TableChoice())
     assert found.root.resolve() == tmp_path.resolve()
-    assert all(os.path.isabs(sample.path) for sample in found.samples)  # noqa: PTH117 - of each as it is
+    assert all(os.path.isabs(sample.file) for sample in found.samples)  # noqa: PTH117 - of each as it is
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,14 @@ def test_a_smaller_loss_with_fewer_right_answers_is_not_taken() -> None:
     assert decision.reason.endswith("accuracy from 100.0% to 98.3%: fewer answers are right")
 
 
+def test_a_smaller_loss_with_hardly_fewer_right_answers_is_taken() -> None:
+    probe = from_margins(np.array([0.1] * 294 + [-0.1] * 6))
+    finetuned = from_margins(np.array([-0.1] * 7 + [3.0] * 293))
+    decision = decide(probe, finetuned, "", seed=0)
+    assert decision.chosen == "finetune"
+    assert decision.reason.endswith("accuracy from 98.0% to 97.7%")
+
+
 def test_a_smaller_loss_with_as_many_right_answers_is_taken() -> None:
     probe, finetuned = from_margins(np.full(300, 0.1)), from_margins(np.full(300, 3.0) - np.arange(300) / 1000)
     assert decide(probe, finetuned, "", seed=0).chosen == "finetune"
@@ -174,12 +182,12 @@ def test_the_temperature_of_a_balanced_candidate_lets_every_class_count_alike() 
 
 def test_balanced_accuracy_must_not_fall_where_classes_are_balanced() -> None:
     probe, finetuned = rare(0.4, 0.4), rare(3.0, 3.0)
-    finetuned.logits[-2:] = 0.1 * finetuned.logits[-2:, ::-1]
-    finetuned.logits[-2:, 0] += 0.1
+    finetuned.logits[-4:] = 0.1 * finetuned.logits[-4:, ::-1]
+    finetuned.logits[-4:, 0] += 0.1
     decision = decide(probe, finetuned, "", seed=0)
     assert decision.comparison is not None
     assert decision.comparison.is_significant
-    assert decision.reason.endswith("from 100.0% to 96.7%: balanced accuracy falls")
+    assert decision.reason.endswith("from 100.0% to 93.3%: balanced accuracy falls")
 
 
 TAGS = (np.random.default_rng(0).uniform(size=(IMAGES, 3)) < 0.4).astype(np.float32)

@@ -39,14 +39,14 @@ def model(*, frozen: bool = True) -> Any:
 def test_a_folder_becomes_files_labels_and_the_spec_of_the_base(photos: Path) -> None:
     found = data(photos)
     assert (found.count, found.classes, found.spec) == (18, ("cat", "dog", "owl"), BASE.spec)
-    assert [path.parent.name for path in found.paths] == [found.classes[label] for label in found.labels]
+    assert [path.parent.name for path in found.files] == [found.classes[label] for label in found.labels]
 
 
 def test_batches_hold_rendered_files_and_their_targets(photos: Path) -> None:
     found = data(photos)
     batches = list(found.batches())
     assert [len(batch.x) for batch in batches] == [8, 8, 2]
-    expected = [BASE.spec.render(path.read_bytes())[0] for path in found.paths]
+    expected = [BASE.spec.render(path.read_bytes())[0] for path in found.files]
     np.testing.assert_array_equal(np.concatenate([batch.x for batch in batches]), expected)
     np.testing.assert_array_equal(np.concatenate([batch.y for batch in batches]).argmax(axis=1), found.labels)  # type: ignore[misc]
 

@@ -30,7 +30,7 @@ def problem(classes: int, images: int = 200, features: int = 12, spread: float =
     labels = np.arange(images) % classes
     centres = rng.normal(0, 2, (classes, features))
     x = centres[labels] + rng.normal(0, spread, (images, features))
-    return (x * 10.0 ** rng.uniform(-2, 2, features) + rng.uniform(0, 5, features)).astype(np.float32), labels
+    return (x * 10.0 ** rng.uniform(-0.2, 0.2, features) + rng.uniform(0, 5, features)).astype(np.float32), labels
 
 
 def right(probe: Probe, found: Problem) -> float:

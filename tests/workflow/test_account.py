@@ -102,7 +102,7 @@ def test_every_choice_has_a_reason(trained: Run) -> None:
     choices = {choice.what: choice for choice in trained.manifest.choices}
     assert set(choices) == {
         *("base", "features", "image size", "precision", "split", "class balance"),
-        *("probe strength", "classifier", "probe fitted to"),
+        *("probe strength", "probe learns from", "classifier", "probe fitted to"),
     }
     assert all(choice.value and choice.reason for choice in choices.values())
     assert choices["classifier"].value == trained.metrics["chosen"] == trained.manifest.chosen

@@ -196,7 +196,7 @@ def test_what_is_offered_is_what_was_measured() -> None:
 
 def test_fewer_views_than_were_asked_for_are_explained() -> None:
     gain = Gain("probe", 4, candidate(2.0, 1), candidate(1.0, 2), 0.012)
-    _, value, reason = noted(gain, Averaging(8, FLIPS, Augmentation("flips", "measured")), 4)
+    _, value, reason = noted(gain, Averaging(8, FLIPS, FLIPS, Augmentation("flips", "measured")), 4)
     assert value == "4, flips"
     assert reason.endswith("; 8 were asked for, but flips has 4 views; measured")
 

@@ -62,7 +62,7 @@ def ask(images: Any, probes: list[Any] | None = None) -> Any:
         return set(train.digests), set(validation.digests)
 
     nothing: Any = None
-    return hold_out(images, nothing, nothing, Recipe("cut", (PLAIN,), 1), nothing, train_again)
+    return hold_out(images, nothing, nothing, (PLAIN,), Recipe("cut", (PLAIN,), 1), nothing, train_again)
 
 
 def test_each_image_is_held_out_once_from_what_answers_for_it(asked: list[tuple[set[str], set[str], set[str]]]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from headstart.data.audit import Audit
-from headstart.data.scan import Dataset, Sample
+from headstart.data.dataset import Dataset, Sample
 from headstart.data.split import Split
 from headstart.workflow.images import Images
 
@@ -31,16 +31,16 @@ def test_a_part_has_its_images_with_their_class_numbers(images: Images) -> None:
     part = images.part("test")
     assert part.digests == ["1" * 64, "3" * 64]
     assert part.labels.tolist() == [0, 1]
-    assert images.paths("test") == [SAMPLES[0].path, SAMPLES[2].path]
+    assert images.files("test") == [SAMPLES[0].file, SAMPLES[2].file]
 
 
 def test_an_empty_part_is_empty(images: Images) -> None:
     assert images.part("validation").labels.shape == (0,)
-    assert images.paths("validation") == []
+    assert images.files("validation") == []
 
 
 def test_files_are_named_below_the_data_folder(images: Images) -> None:
-    assert images.relative(ROOT / "cat" / "deep" / "a.png") == "cat/deep/a.png"
+    assert images.name(ROOT / "cat" / "deep" / "a.png") == "cat/deep/a.png"
 
 
 def test_the_fingerprint_knows_content_and_labels_but_not_names(images: Images) -> None:

@@ -37,7 +37,7 @@ def probe(share: float, **fields: Any) -> Probe:
 @pytest.fixture
 def images(photos: Path) -> Any:
     paths = sorted(photos.rglob("*.png"))
-    return SimpleNamespace(paths=lambda part: paths)
+    return SimpleNamespace(files=lambda part: paths)
 
 
 @pytest.fixture

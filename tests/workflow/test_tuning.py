@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -188,14 +189,19 @@ def test_no_more_views_are_taken_than_the_store_has_room_for(monkeypatch: pytest
         seed=0,
         choose=lambda *said: chosen.append(said),
         features=SimpleNamespace(model=None),
+        seconds_an_image=lambda: 0.01,
     )
+    monkeypatch.setattr(tuning, "Effort", lambda model, images: SimpleNamespace(in_images=lambda stage, views: 100))
     sizes = {"train": 80, "validation": 20}
     images = SimpleNamespace(part=lambda part: Labelled([""] * sizes[part], np.zeros(sizes[part], np.int64)))
     augmentation = Augmentation("flips", "measured")
-    assert len(tuning._affordable_views(session, images, "stage1", augmentation, 4)) == 2
+    assert len(tuning._affordable_views(session, images, "stage1", augmentation, (1, 4), math.inf)) == 2
     assert chosen == [("views", "2, flips", "measured; the store has room for 2 of 4 views")]
     session.store.budget_bytes = 10_000_000
-    assert len(tuning._affordable_views(session, images, "stage1", augmentation, 4)) == 4
+    assert len(tuning._affordable_views(session, images, "stage1", augmentation, (1, 4), math.inf)) == 4
+    assert len(tuning._affordable_views(session, images, "stage1", augmentation, (1, 4), 6.0)) == 3
+    assert chosen[-1][2] == "measured; more of the 4 wanted would take over half of the time that is left"
+    assert len(tuning._affordable_views(session, images, "stage1", augmentation, (2, 4), 0.1)) == 2
 
 
 @pytest.fixture(scope="module")

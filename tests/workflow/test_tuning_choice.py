@@ -84,7 +84,7 @@ def test_what_is_wrong_is_said_before_weights_are_looked_for(photos: Path, cache
         ({"stage": "stage9"}, "there is no stage to fine-tune from named 'stage9'; did you mean 'stage"),
         ({"stage": BASE.stages[-1]}, "there is no stage to fine-tune from named"),
         ({"test_views": 0}, "--test-views is 0; give a whole number from 1 on"),
-        ({"wanted": False, "augment": "flips"}, "--augment says how to fine-tune, and --no-finetune not to; leave"),
+        ({"wanted": False, "views": 2}, "--views says how to fine-tune, and --no-finetune not to; leave one out"),
         ({"wanted": False, "epochs": 3, "test_views": 4}, "--epochs says how to fine-tune, and --no-finetune not to"),
         (
             {"views": 2, "test_views": 4},

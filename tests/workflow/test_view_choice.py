@@ -10,6 +10,8 @@ import pytest
 from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN, View, make_views
 from headstart.learn.finetune import Labelled
 from headstart.learn.probe import fit_probe
+from headstart.workflow import view_choice as module
+from headstart.workflow.teaching import FEW_IMAGES
 from headstart.workflow.tuning_choice import TuningChoice
 from headstart.workflow.view_choice import ONE_VIEW, Averaging, choose_averaging, find_augmentation
 
@@ -31,7 +33,8 @@ def choose(augment: str, test_views: int, width: int = 32) -> Averaging:
 
 def test_nobody_who_does_not_ask_has_anything_measured() -> None:
     nothing: Any = None
-    assert choose_averaging(nothing, nothing, nothing, nothing, TuningChoice()) == ONE_VIEW
+    images: Any = SimpleNamespace(part=lambda part: Labelled([""] * (FEW_IMAGES + 1), np.zeros(FEW_IMAGES + 1)))
+    assert choose_averaging(session_with(), images, nothing, nothing, TuningChoice()) == ONE_VIEW
     assert (ONE_VIEW.asked_for, ONE_VIEW.views) == (1, (PLAIN,))
 
 
@@ -73,7 +76,7 @@ def test_the_probe_is_asked_where_nobody_says(upside_down_is_right: bool, preset
     pooled: Any = SimpleNamespace(load=lambda pairs: of_view.get(pairs[0][1], wrong))
     probe: Any = SimpleNamespace(logits=lambda features: features)
     images: Any = SimpleNamespace(
-        part=lambda part: Labelled([""] * 10, labels), paths=lambda part: [Path(str(number)) for number in range(10)]
+        part=lambda part: Labelled([""] * 10, labels), files=lambda part: [Path(str(number)) for number in range(10)]
     )
     asked: list[View] = []
     found = find_augmentation(session_with(asked=asked), images, pooled, probe, TuningChoice())
@@ -97,7 +100,7 @@ def test_where_time_is_given_a_probe_learns_from_views_to_find_out(mirrors_matte
     parts = {"train": np.arange(40), "validation": np.arange(40, 60), "test": np.arange(0)}
     images: Any = SimpleNamespace(
         part=lambda part: Labelled([str(number) for number in parts[part]], labels[parts[part]]),
-        paths=lambda part: [Path(str(number)) for number in parts[part]],
+        files=lambda part: [Path(str(number)) for number in parts[part]],
     )
     pooled: Any = SimpleNamespace(load=load)
     session = session_with()
@@ -108,3 +111,20 @@ def test_where_time_is_given_a_probe_learns_from_views_to_find_out(mirrors_matte
     assert found.reason.startswith("validation log loss of a probe that learns from such views: ")
     session.seconds_left = lambda looks: 1.0
     assert find_augmentation(session, images, pooled, probe, TuningChoice(seconds=60)).reason.startswith("the probe is")
+
+
+@pytest.mark.parametrize(("test_views", "answered_for"), [(1, {PLAIN}), (4, set(FLIPS))])
+def test_a_preset_is_judged_by_the_views_that_will_be_answered_for(
+    test_views: int, answered_for: set[View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[set[View]] = []
+    monkeypatch.setattr(module, "refit_in_views", lambda probe, pooled, views, part: probe)
+    monkeypatch.setattr(
+        module, "logits_over_views", lambda probe, pooled, views, part: judged.append(set(views)) or np.zeros((10, 2))
+    )
+    images: Any = SimpleNamespace(part=lambda part: Labelled([""] * 10, np.arange(10) % 2), files=lambda part: [])
+    session = session_with()
+    session.seconds_left, session.seconds_an_image = (lambda looks: 100.0), (lambda: 0.01)
+    probe: Any = SimpleNamespace(balancing=SimpleNamespace(kind="none"))
+    find_augmentation(session, images, None, probe, TuningChoice(seconds=600, test_views=test_views))  # type: ignore[arg-type]
+    assert judged[-1] == answered_for

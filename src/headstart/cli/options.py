@@ -109,6 +109,6 @@ AugmentOption = Annotated[
     typer.Option(
         "--augment",
         metavar="auto|none|text|natural|flips|orientation-free",
-        help="What renderings show; auto takes what the probe is found to recognise. Text reads one way only.",
+        help="What further views show; auto takes what the probe is found to recognise. Text reads one way only.",
     ),
 ]

@@ -51,7 +51,10 @@ HEADLINES: dict[Task, list[tuple[str, str, str]]] = {
 
 def train(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A folder with one subfolder of images per class, or a table.")
+        Path,
+        typer.Argument(
+            metavar="DATA", help="A folder with one subfolder of images per class, an archive of one, or a table."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder to make.")],
     image_column: ImageColumnOption = None,
@@ -79,9 +82,10 @@ def train(
 ) -> None:
     """Turn labelled images into a classifier, or a predictor of numbers, with an honest account of how good it is.
 
-    DATA has one subfolder per class, or folders train, validation and test that do. Or it is a CSV or TSV table with a
-    header and a row per image: its path, relative to the table; its class, its labels or a number; and, if you like, in
-    a column called split, its part.
+    DATA has one subfolder per class, or folders train, validation and test that do; so may a zip or tar archive, which
+    isn't unpacked. Or it is a table (CSV, TSV, JSON Lines, Parquet) with a row per image: its path, relative to the
+    table, or its bytes; its class, its labels or a number; and, if you like, in a column called split, its part. Data
+    sets in the layouts of WebDataset and of the Hugging Face hub are read as well.
 
     \b
     headstart train photos/ --out run

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from headstart.data.dataset import PARTS, Dataset, Sample
 from headstart.data.labels import Task, in_words, written
-from headstart.data.scan import PARTS, Dataset, Sample
 from headstart.errors import DataError
+from headstart.images.file import ImageFile, byte_size
 
 # One image for each part, or there is nothing to train on, to decide by, or to test with.
 FEWEST_IMAGES = 3
@@ -20,7 +20,7 @@ NOUNS: dict[Task, str] = {"classes": "class", "multi-label": "label", "regressio
 class Quarantined:
     """A file that is left out, and why."""
 
-    path: Path
+    file: ImageFile
     reason: str
     byte_size: int
 
@@ -42,7 +42,7 @@ class Audit:
     duplicates: int
 
 
-def audit(dataset: Dataset, digests: Mapping[Path, str], unreadable: Mapping[Path, str]) -> Audit:
+def audit(dataset: Dataset, digests: Mapping[ImageFile, str], unreadable: Mapping[ImageFile, str]) -> Audit:
     """Leave out what can't or mustn't be learned from.
 
     Args:
@@ -54,48 +54,48 @@ def audit(dataset: Dataset, digests: Mapping[Path, str], unreadable: Mapping[Pat
         DataError: too few images of a class are left.
     """
     reasons = dict(unreadable)
-    readable = [sample for sample in dataset.samples if sample.path not in reasons]
+    readable = [sample for sample in dataset.samples if sample.file not in reasons]
     copies = defaultdict(list)
     for sample in readable:
-        copies[digests[sample.path]].append(sample)
+        copies[digests[sample.file]].append(sample)
     for same in copies.values():
         reasons |= _contradictions(same) or _leaks(same)
-    kept = tuple(sample for sample in readable if sample.path not in reasons)
+    kept = tuple(sample for sample in readable if sample.file not in reasons)
     _check_counts(dataset, kept, reasons)
-    kept_digests = tuple(digests[sample.path] for sample in kept)
-    quarantined = tuple(Quarantined(path, reasons[path], _byte_size(path)) for path in sorted(reasons))
+    kept_digests = tuple(digests[sample.file] for sample in kept)
+    quarantined = tuple(Quarantined(file, reasons[file], byte_size(file)) for file in sorted(reasons))
     return Audit(kept, kept_digests, quarantined, duplicates=len(kept) - len(set(kept_digests)))
 
 
-def _contradictions(same: Sequence[Sample]) -> dict[Path, str]:
+def _contradictions(same: Sequence[Sample]) -> dict[ImageFile, str]:
     """Files with the same bytes under two labels: at least one label is wrong, and nobody can tell which."""
     labels = sorted({sample.label for sample in same}, key=written)
     if len(labels) == 1:
         return {}
-    return {sample.path: f"the same image is labelled {' and '.join(map(in_words, labels))}" for sample in same}
+    return {sample.file: f"the same image is labelled {' and '.join(map(in_words, labels))}" for sample in same}
 
 
-def _leaks(same: Sequence[Sample]) -> dict[Path, str]:
+def _leaks(same: Sequence[Sample]) -> dict[ImageFile, str]:
     """Files of a given training or validation part that a later part has too: they would flatter the result."""
     present = [part for part in PARTS if any(sample.part == part for sample in same)]
     if len(present) < 2:
         return {}
     keeper = present[-1]
     return {
-        sample.path: f"the same image is in the {keeper} part, which it would give away"
+        sample.file: f"the same image is in the {keeper} part, which it would give away"
         for sample in same
         if sample.part != keeper
     }
 
 
-def _check_counts(dataset: Dataset, kept: Sequence[Sample], reasons: Mapping[Path, str]) -> None:
+def _check_counts(dataset: Dataset, kept: Sequence[Sample], reasons: Mapping[ImageFile, str]) -> None:
     """Each class or label, or else all images together, must have what the three parts need."""
     usable = dataset.counts(kept)
     for name, found in dataset.counts().items():
         if found and not usable[name]:
-            path = next(sample.path for sample in dataset.samples if name in dataset.names_of(sample.label))
+            file = next(sample.file for sample in dataset.samples if name in dataset.names_of(sample.label))
             raise DataError(
-                f"no image of {_whose(dataset, name)} can be used: {path.name}: {reasons[path]}",
+                f"no image of {_whose(dataset, name)} can be used: {file.name}: {reasons[file]}",
                 f"mend these files{_or_take_away(dataset)}",
             )
         if usable[name] < FEWEST_IMAGES:
@@ -114,10 +114,3 @@ def _or_take_away(dataset: Dataset) -> str:
     if dataset.task == "regression":
         return ""
     return ", or take the class's folder away" if dataset.origin == "folders" else ", or take it out of the table"
-
-
-def _byte_size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

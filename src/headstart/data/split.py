@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from headstart.data.dataset import PARTS, Part, Sample
 from headstart.data.labels import Label, Task, names_in, written
-from headstart.data.scan import PARTS, Part, Sample
 from headstart.errors import DataError
 
 Places = dict[str, Part]

@@ -1,4 +1,4 @@
-"""A table of images: a CSV or TSV file with a column of paths, one or several of labels, and perhaps one of parts."""
+"""A table of images: a column of them or of their paths, one or several of labels, and perhaps one of parts."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.data.dataset import PART_NAMES, Dataset, Part, Sample
 from headstart.data.labels import TASKS, Task, names_in
-from headstart.data.scan import PART_NAMES, Dataset, Part, Sample
-from headstart.data.table_file import Table, read_table_file
+from headstart.data.table_file import Table
 from headstart.data.table_task import Labels, is_binary, read_labels
 from headstart.errors import DataError, UnknownNameError, UsageError
+from headstart.images.file import ImageFile
 
-SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 AUTO = "auto"
 # Letters of a path that isn't there.
 LONGEST_SHOWN = 200
 # What columns are usually called, without spaces and underscores.
 IMAGE_NAMES = ("image", "file", "path", "filename", "filepath", "imagepath", "imagefile", "img", "picture", "photo")
-LABEL_NAMES = ("label", "labels", "class", "classes", "target", "targets", "category", "tag", "tags", "grade")
+LABEL_NAMES = ("label", "labels", "class", "classes", "target", "targets", "category", "tag", "tags", "grade", "cls")
 PART_COLUMNS = ("split", "part", "set", "subset")
 
 
@@ -58,24 +58,23 @@ class TableChoice:
         return image + labels + ([] if self.task == AUTO else ["--task", self.task])
 
 
-def read_table(path: Path, choice: TableChoice) -> Dataset:
-    """The images that a table names, with what it says of them.
+def images_of(table: Table, choice: TableChoice) -> Dataset:
+    """The images that a table holds or names, with what it says of them.
 
     Paths are relative to the table's folder. A dataset's root is that folder or, where images lie outside it, the next
-    one above that holds all of them.
+    one above that holds all of them; where the table holds the images, it is the table itself.
 
     Raises:
         UsageError: a column isn't there, or it can't be told which holds what.
         DataError: a cell is empty, isn't what its column holds, or names a file that isn't there or is named twice.
     """
-    table = read_table_file(path)
     image, why_image = _image_column(table, choice.image_column)
     part = _part_column(table)
     columns, why_labels = _label_columns(table, choice.label_columns, {image, part})
-    paths = _paths(table, image)
+    files = table.images.get(image) or _paths(table, image)
     labels = read_labels(table, columns, choice.asked)
-    parts = _parts(table, part) if part else [None] * len(paths)
-    samples = tuple(Sample(*row) for row in sorted(zip(paths, labels.rows, parts, strict=True), key=lambda row: row[0]))
+    parts = _parts(table, part) if part else [None] * len(files)
+    samples = tuple(Sample(*row) for row in sorted(zip(files, labels.rows, parts, strict=True), key=lambda row: row[0]))
     _check_trained(table, labels, samples)
     choices = [
         ("images", f"column {image!r}", why_image),
@@ -83,7 +82,8 @@ def read_table(path: Path, choice: TableChoice) -> Dataset:
         ("task", labels.task, labels.reason),
     ]
     choices += [("parts", f"column {part!r}", "called so, and holds their names")] if part else []
-    return Dataset(_root(path, paths), samples, labels.names, labels.task, "table", tuple(choices))
+    root = table.path if image in table.images else _root(table.path, [Path(str(file)) for file in files])
+    return Dataset(root, samples, labels.names, labels.task, "table", tuple(choices))
 
 
 def _plain(name: str) -> str:
@@ -94,6 +94,8 @@ def _image_column(table: Table, asked: str | None) -> tuple[str, str]:
     if asked is not None:
         table.cells(asked)
         return asked, "as asked"
+    if len(table.images) == 1:
+        return next(iter(table.images)), "the only one that holds images"
     for name in IMAGE_NAMES:
         for column in table.columns:
             if _plain(column) == name:
@@ -147,7 +149,7 @@ def _file(table: Table, cell: str) -> Path:
     return path if "\\" not in cell or _is_file(path) else table.path.parent / cell.replace("\\", "/")
 
 
-def _paths(table: Table, column: str) -> list[Path]:
+def _paths(table: Table, column: str) -> Sequence[ImageFile]:
     seen: dict[str, int] = {}
     paths = []
     for row, cell in enumerate(table.cells(column)):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from headstart.errors import DataError, UnknownNameError, UsageError
+from headstart.images.file import ImageFile
 
+SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 DELIMITERS = (",", ";", "\t")
 
 
@@ -22,12 +24,14 @@ class Table:
         columns: their names, as the header has them.
         rows: the cells of each row, without the space around them, as many as there are columns.
         numbers: of each row, counted as a spreadsheet does: the header is row 1.
+        images: the columns that hold images rather than names of files; their cells say what each is called.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numbers: tuple[int, ...]
+    images: Mapping[str, tuple[ImageFile, ...]] = field(default_factory=dict)
 
     def cells(self, column: str) -> tuple[str, ...]:
         """The cells of a column, from top to bottom.
@@ -64,7 +68,7 @@ def read_table_file(path: Path) -> Table:
         UsageError: the file can't be read.
         DataError: it isn't UTF-8, isn't a table, has no rows, or a row has too few or too many cells.
     """
-    text = _decode(path)
+    text = decode_text(path)
     delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else _delimiter(text)
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
@@ -80,7 +84,13 @@ def read_table_file(path: Path) -> Table:
     return Table(path, columns, tuple(row for _, row in rows), tuple(number for number, _ in rows))
 
 
-def _decode(path: Path) -> str:
+def decode_text(path: Path) -> str:
+    """All of a text file, without a byte-order mark.
+
+    Raises:
+        UsageError: it can't be read.
+        DataError: it isn't UTF-8.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:

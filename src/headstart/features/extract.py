@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -23,6 +22,7 @@ from headstart.errors import ImageError, StoreError
 from headstart.features.engine import Engine
 from headstart.features.openvino import Precision
 from headstart.features.store import Store
+from headstart.images.file import ImageFile, read_file
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN, View
 
@@ -110,8 +110,8 @@ class Extraction:
         decode_seconds: time that threads spent on reading and decoding, added up.
     """
 
-    digests: dict[Path, str] = field(default_factory=dict)
-    unreadable: dict[Path, str] = field(default_factory=dict)
+    digests: dict[ImageFile, str] = field(default_factory=dict)
+    unreadable: dict[ImageFile, str] = field(default_factory=dict)
     computed: int = 0
     reused: int = 0
     decode_seconds: float = 0.0
@@ -121,7 +121,7 @@ class Extraction:
 class _Prepared:
     """A file after reading: the inputs that the engine must still see, each with the key of its feature."""
 
-    path: Path
+    file: ImageFile
     digest: str | None
     inputs: list[tuple[bytes, np.ndarray]]
     failure: str | None
@@ -129,7 +129,7 @@ class _Prepared:
 
 
 def extract(
-    paths: Sequence[Path],
+    files: Sequence[ImageFile],
     features: FeatureSet,
     views: Sequence[View] = (PLAIN,),
     advance: Callable[[int], None] = lambda count: None,
@@ -137,7 +137,7 @@ def extract(
     """See to it that the store has the features of all these files in all these views.
 
     Args:
-        paths: image files. One that can't be read or decoded is reported, never replaced by something else.
+        files: images. One that can't be read or decoded is reported, never replaced by something else.
         features: the kind of features.
         views: the renderings of each file.
         advance: called with the number of files done since the last call.
@@ -147,7 +147,7 @@ def extract(
     """
     result = Extraction()
     with ThreadPoolExecutor(cpu_cores(), thread_name_prefix="decode") as pool:
-        prepared = _in_order(pool, lambda group: _prepare(group, features, tuple(views)), paths)
+        prepared = _in_order(pool, lambda group: _prepare(group, features, tuple(views)), files)
         inputs = _account(prepared, result, len(views), advance)
         for key, feature in features.engine.stream(inputs):
             features.store.put(key, feature.astype(features.dtype, copy=False))
@@ -156,85 +156,73 @@ def extract(
 
 
 def render_all(
-    paths: Sequence[Path], spec: ImageSpec, advance: Callable[[int], None] = lambda count: None
-) -> Iterator[tuple[Path, np.ndarray | str]]:
+    files: Sequence[ImageFile], spec: ImageSpec, advance: Callable[[int], None] = lambda count: None
+) -> Iterator[tuple[ImageFile, np.ndarray | str]]:
     """Each file's plain view, decoded in threads ahead of the caller; for one that can't be decoded, the reason."""
     with ThreadPoolExecutor(cpu_cores(), thread_name_prefix="decode") as pool:
-        rendered = _in_order(pool, lambda group: [_render_or_reason(path, spec) for path in group], paths)
-        for path, array_or_reason in zip(paths, rendered, strict=True):
-            yield path, array_or_reason
+        rendered = _in_order(pool, lambda group: [_render_or_reason(file, spec) for file in group], files)
+        for file, array_or_reason in zip(files, rendered, strict=True):
+            yield file, array_or_reason
             advance(1)
 
 
-def _render_or_reason(path: Path, spec: ImageSpec) -> np.ndarray | str:
+def _render_or_reason(file: ImageFile, spec: ImageSpec) -> np.ndarray | str:
     try:
-        return spec.render(read_file(path))[0]
+        return spec.render(read_file(file))[0]
     except ImageError as error:
         return str(error)
 
 
-def _prepare(group: Sequence[Path], features: FeatureSet, views: tuple[View, ...]) -> list[_Prepared]:
+def _prepare(group: Sequence[ImageFile], features: FeatureSet, views: tuple[View, ...]) -> list[_Prepared]:
     """Files read and looked up together, as far as they are small."""
     prepared: list[_Prepared] = []
-    read: list[_File] = []
-    for number, path in enumerate(group, 1):
-        read.append(_read(path))
-        if number == len(group) or sum(len(file.data) for file in read) >= LOOKED_UP_BYTES:
+    read: list[_Read] = []
+    for number, file in enumerate(group, 1):
+        read.append(_read(file))
+        if number == len(group) or sum(len(found.data) for found in read) >= LOOKED_UP_BYTES:
             prepared += _look_up(read, features, views)
             read.clear()
     return prepared
 
 
-def _look_up(files: Sequence[_File], features: FeatureSet, views: tuple[View, ...]) -> list[_Prepared]:
-    wanted = [{features.key(file.digest, view): view for view in views} if file.digest else {} for file in files]
+def _look_up(read: Sequence[_Read], features: FeatureSet, views: tuple[View, ...]) -> list[_Prepared]:
+    wanted = [{features.key(found.digest, view): view for view in views} if found.digest else {} for found in read]
     missing = set(features.store.missing([key for keys in wanted for key in keys]))
-    return [_rendered(file, features.spec, keys, missing) for file, keys in zip(files, wanted, strict=True)]
+    return [_rendered(found, features.spec, keys, missing) for found, keys in zip(read, wanted, strict=True)]
 
 
 @dataclass(frozen=True)
-class _File:
+class _Read:
     """A file's bytes and their sha256, or why there are none."""
 
-    path: Path
+    file: ImageFile
     data: bytes = b""
     digest: str | None = None
     failure: str | None = None
     seconds: float = 0.0
 
 
-def _read(path: Path) -> _File:
+def _read(file: ImageFile) -> _Read:
     start = time.perf_counter()
     try:
-        data = read_file(path)
+        data = read_file(file)
     except ImageError as error:
-        return _File(path, failure=str(error))
-    return _File(path, data, hashlib.sha256(data).hexdigest(), seconds=time.perf_counter() - start)
+        return _Read(file, failure=str(error))
+    return _Read(file, data, hashlib.sha256(data).hexdigest(), seconds=time.perf_counter() - start)
 
 
-def _rendered(file: _File, spec: ImageSpec, wanted: dict[bytes, View], missing: set[bytes]) -> _Prepared:
+def _rendered(read: _Read, spec: ImageSpec, wanted: dict[bytes, View], missing: set[bytes]) -> _Prepared:
     """A file decoded, if one of the wanted features is missing."""
     start = time.perf_counter()
     keys = [key for key in wanted if key in missing]
     inputs: list[tuple[bytes, np.ndarray]] = []
-    failure = file.failure
+    failure = read.failure
     try:
         if keys:
-            inputs = list(zip(keys, spec.render(file.data, tuple(wanted[key] for key in keys)), strict=True))
+            inputs = list(zip(keys, spec.render(read.data, tuple(wanted[key] for key in keys)), strict=True))
     except ImageError as error:
         failure = str(error)
-    return _Prepared(file.path, file.digest, inputs, failure, file.seconds + time.perf_counter() - start)
-
-
-def read_file(path: Path) -> bytes:
-    """All of a file.
-
-    Raises:
-        ImageError: it can't be opened or read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"the file can't be read ({error.strerror})") from error
+    return _Prepared(read.file, read.digest, inputs, failure, read.seconds + time.perf_counter() - start)
 
 
 def _account(
@@ -244,9 +232,9 @@ def _account(
     for item in prepared:
         result.decode_seconds += item.seconds
         if item.digest is not None:
-            result.digests[item.path] = item.digest
+            result.digests[item.file] = item.digest
         if item.failure is not None:
-            result.unreadable[item.path] = item.failure
+            result.unreadable[item.file] = item.failure
         else:
             result.computed += len(item.inputs)
             result.reused += views - len(item.inputs)
@@ -255,13 +243,13 @@ def _account(
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Sequence[Path]], list[_Result]], paths: Sequence[Path]
+    pool: ThreadPoolExecutor, work: Callable[[Sequence[ImageFile]], list[_Result]], files: Sequence[ImageFile]
 ) -> Iterator[_Result]:
-    """Results in the order of the paths, computed a bounded number ahead of whoever takes them."""
+    """Results in the order of the files, computed a bounded number ahead of whoever takes them."""
     ahead: deque[Future[list[_Result]]] = deque()
     try:
-        for start in range(0, len(paths), GROUP):
-            ahead.append(pool.submit(work, paths[start : start + GROUP]))
+        for start in range(0, len(files), GROUP):
+            ahead.append(pool.submit(work, files[start : start + GROUP]))
             if len(ahead) >= GROUPS_AHEAD_A_CORE * cpu_cores():
                 yield from ahead.popleft().result()
         while ahead:

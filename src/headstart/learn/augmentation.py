@@ -53,7 +53,7 @@ def choose_augmentation(plain: float, accuracy_of: Callable[[View], float], kind
 def choose_by_learning(
     presets: Sequence[Preset], loss_of: Callable[[Preset], float], kind: Kind = CLASSES
 ) -> Augmentation:
-    """The widest preset that does no harm to a probe which learns from its views and is averaged over them.
+    """The widest preset that does no harm to a probe which learns from its views.
 
     That takes a fit a preset and features of all training images in its views, and is surer than `choose_augmentation`:
     what a probe that has only seen upright images doesn't recognise, it may learn easily.

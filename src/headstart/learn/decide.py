@@ -67,6 +67,14 @@ class Candidate:
         """What people judge by, such as the share of right answers, over all views, as much as images count."""
         return float(np.mean([self.kind.goodness(found, self.labels, self.weights) for found in self._in_views()]))
 
+    def misses(self) -> np.ndarray | None:
+        """The share of views in which each image is answered wrongly, times its weight; None if that makes no sense."""
+        found = [misses for shown in self._in_views() if (misses := self.kind.misses(shown, self.labels)) is not None]
+        if not found:
+            return None
+        share = np.asarray(np.mean(found, axis=0))
+        return share if self.weights is None else share * self.weights
+
     def _in_views(self) -> list[np.ndarray]:
         return [self.kind.predict(logits, self.temperature) for logits in (self.logits, *self.more)]
 
@@ -97,13 +105,14 @@ class Decision:
 def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: int, folds: int = 0) -> Decision:
     """Choose between the two.
 
-    Fine-tuning must lower the calibrated log loss (one-sided, p < 0.2) without lowering accuracy. The log loss is
-    compared because it takes in how sure each answer is, and so sees a difference that a few hundred right-or-wrong
-    answers can't show. Both are averaged over an image's views for the same reason: what a classifier makes of one
-    rendering is partly chance. Where classes are balanced, images have weights that let each class count alike, in both
-    measures and in both candidates: the probabilities are those of a world where all are equally common.
+    Fine-tuning must lower the calibrated log loss (one-sided, p < 0.2) without lowering accuracy by more than chance
+    may (the same test the other way round). The log loss is compared because it takes in how sure each answer is, and
+    so sees a difference that a few hundred right-or-wrong answers can't show. Both are averaged over an image's views
+    for the same reason: what a classifier makes of one rendering is partly chance. Where classes are balanced, images
+    have weights that let each class count alike, in both measures and in both candidates: the probabilities are those
+    of a world where all are equally common.
     With several labels an image, mean average precision takes the place of accuracy; with a number, squared error and
-    R² take the place of both.
+    R² take the place of both; there, neither may fall.
 
     Args:
         probe: the incumbent.
@@ -126,10 +135,18 @@ def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: in
         f"{kind.show(before)} to {kind.show(after)}"
     )
     is_lower = comparison.p_value < ACCEPTED
-    if is_lower and after >= before:
+    if is_lower and (after >= before or _could_be_chance(probe, finetuned, seed)):
         return Decision("finetune", measured, comparison, count, folds)
     missing = f"the gain could be chance (p must be below {ACCEPTED})"
     if is_lower:
         fewer = kind.task == "classes" and probe.weights is None
         missing = "fewer answers are right" if fewer else f"{balanced}{kind.goodness_name} falls"
     return Decision("probe", f"{measured}: {missing}", comparison, count, folds)
+
+
+def _could_be_chance(probe: Candidate, finetuned: Candidate, seed: int) -> bool:
+    """Whether so many fewer right answers say as little as such a gain would; not where no answer is right or wrong."""
+    before, after = probe.misses(), finetuned.misses()
+    if before is None or after is None:
+        return False
+    return compare_paired(after, before, seed).p_value >= ACCEPTED

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from headstart.catalog import DEFAULT_BASE, get_base
-from headstart.data.scan import Part, scan
+from headstart.data.dataset import Part
+from headstart.data.scan import scan
 from headstart.errors import DataError, UnknownNameError
 from headstart.features.arrays import ArrayFeatures
 from headstart.features.extract import FeatureSet, extract, render_all
+from headstart.images.file import ImageFile
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN, PRESETS, Preset, make_views
 from headstart.learn.samples import Batch, FixedSamples
@@ -25,7 +27,7 @@ class ImageData(FixedSamples):
     """Labelled image files.
 
     Attributes:
-        paths: of the files.
+        files: the images.
         labels: int, shape (files,), the place of each file's class in `classes`.
         classes: the names of the classes.
         spec: how a file becomes an input.
@@ -34,7 +36,7 @@ class ImageData(FixedSamples):
         one_hot: whether targets are one-hot rows, for categorical cross-entropy, rather than labels.
     """
 
-    paths: tuple[Path, ...]
+    files: tuple[ImageFile, ...]
     labels: np.ndarray
     classes: tuple[str, ...]
     spec: ImageSpec
@@ -43,9 +45,9 @@ class ImageData(FixedSamples):
     one_hot: bool = True
 
     def batches(self) -> Iterator[Batch]:
-        rendered = render_all(self.paths, self.spec)
+        rendered = render_all(self.files, self.spec)
         for start in range(0, self.count, self.batch_size):
-            inputs = [_require(path, found) for path, found in islice(rendered, self.batch_size)]
+            inputs = [_require(file, found) for file, found in islice(rendered, self.batch_size)]
             yield Batch(np.stack(inputs), self.targets[start : start + len(inputs)], None)
 
     @property
@@ -55,7 +57,7 @@ class ImageData(FixedSamples):
 
     @property
     def count(self) -> int:
-        return len(self.paths)
+        return len(self.files)
 
     def find_features(
         self, features: ArrayFeatures, views: int, advance: Callable[[int], None]
@@ -70,10 +72,10 @@ class ImageData(FixedSamples):
         """
         renderings = make_views(self.augment, views, seed=0) if views else (PLAIN,)
         wanted = FeatureSet(self.spec, features.network, features.engine, features.store, "f32", "float32")
-        found = extract(self.paths, wanted, renderings, advance)
-        for path, reason in found.unreadable.items():
-            _require(path, reason)
-        digests = [found.digests[path] for path in self.paths]
+        found = extract(self.files, wanted, renderings, advance)
+        for file, reason in found.unreadable.items():
+            _require(file, reason)
+        digests = [found.digests[file] for file in self.files]
         return tuple([wanted.key(digest, view) for digest in digests] for view in renderings), found.computed
 
     def dataset(self) -> Any:
@@ -88,7 +90,7 @@ class ImageData(FixedSamples):
 
             def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
                 rows = slice(number * data.batch_size, (number + 1) * data.batch_size)
-                rendered = [_require(path, found) for path, found in render_all(data.paths[rows], data.spec)]
+                rendered = [_require(file, found) for file, found in render_all(data.files[rows], data.spec)]
                 return np.stack(rendered), data.targets[rows]
 
         return Files()
@@ -126,11 +128,11 @@ def image_data(
     if not chosen:
         raise DataError(f"{folder} has no images in a part {part!r}", "leave part out, or name one that is there")
     labels = np.array([dataset.labels.index(sample.label) for sample in chosen], np.int64)
-    paths = tuple(sample.path for sample in chosen)
-    return ImageData(paths, labels, dataset.labels, get_base(base).spec, batch_size, presets[augment], one_hot)
+    files = tuple(sample.file for sample in chosen)
+    return ImageData(files, labels, dataset.labels, get_base(base).spec, batch_size, presets[augment], one_hot)
 
 
-def _require(path: Path, rendered: Any) -> Any:
+def _require(file: ImageFile, rendered: Any) -> Any:
     if isinstance(rendered, str):
-        raise DataError(f"{path} can't be used: {rendered}", "remove it, or let `headstart train` set such files aside")
+        raise DataError(f"{file} can't be used: {rendered}", "remove it, or let `headstart train` set such files aside")
     return rendered

@@ -30,11 +30,13 @@ class LinearFit(ABC):
     Attributes:
         mean: of each feature, float32, shape (features,).
         deviation: likewise, what it is divided by: the standard deviation; 1 where a feature never varies.
-        smallest_share: the least that is divided by, as a share of the features' median deviation.
+        smallest_share: the least that is divided by, as a share of the median deviation. A feature that hardly
+            any training image has would be blown up: on a new image with it to thousands of deviations, and the
+            prediction along with it.
         adjustment: what is taken off the scores afterwards.
     """
 
-    smallest_share: ClassVar[float] = 0.0
+    smallest_share: ClassVar[float]
 
     def __init__(self, features: np.ndarray) -> None:
         # Summed in float64: float32 would miss the mean of what never varies, and take that for a deviation.
@@ -75,6 +77,10 @@ class ClassesFit(LinearFit):
         balance: what is done about classes of unequal size.
     """
 
+    # On the solar cells that took the held-out log loss from 0.68 to 0.50 with 38 training images a class, and from
+    # 0.310 to 0.304 with all of them, at a little more accuracy (by hand, over eight and four divisions).
+    smallest_share = 0.3
+
     def __init__(self, features: np.ndarray, labels: np.ndarray, classes: int, balance: Balance) -> None:
         from sklearn.linear_model import LogisticRegression
 
@@ -102,8 +108,6 @@ class SpectralFit(LinearFit):
     strength cheap, and with fewer images than features there are only as many directions as images.
     """
 
-    # A feature that hardly any training image has would be blown up: on a new image with it to thousands of deviations,
-    # and the prediction along with it.
     smallest_share = 0.03
 
     def __init__(self, features: np.ndarray) -> None:

@@ -120,6 +120,38 @@ def refit_probe(probe: Probe, features: np.ndarray, labels: np.ndarray) -> Probe
     return replace(probe, weights=weights, bias=bias, mean=fit.mean, deviation=fit.deviation)
 
 
+def loss_of_views(probe: Probe, features: np.ndarray, labels: np.ndarray, seed: int) -> float:
+    """The cross-validated loss, on images as they are, of the probe fitted to several views of the others.
+
+    All views of an image together count as much as one.
+
+    Args:
+        probe: says what is predicted, how strong the penalty is, and how the classes are balanced.
+        features: pooled, float32, shape (views, images, features), the plain view first.
+        labels: targets of the kind, one an image.
+        seed: shuffles the folds, which are those that `fit_probe` chooses the strength by.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    strata = probe.kind.strata(labels)
+    losses = []
+    for fitted, held_out in StratifiedKFold(probe.folds, shuffle=True, random_state=seed).split(strata, strata):
+        taught = refit_probe(shared(probe, len(features)), *stacked(features[:, fitted], labels[fitted]))
+        weights = measuring_weights(labels[held_out], probe.balancing.kind)
+        losses.append(probe.kind.loss(taught.logits(features[0, held_out]), labels[held_out], weights))
+    return float(np.mean(losses))
+
+
+def shared(probe: Probe, views: int) -> Probe:
+    """The probe with a strength at which so many views of an image, fitted to together, count as much as one."""
+    return replace(probe, strength=probe.strength / views)
+
+
+def stacked(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Views as if each were an image of its own: (views, images, features) to (views · images, features)."""
+    return features.reshape(-1, features.shape[-1]), np.concatenate([labels] * len(features))
+
+
 def most_fits(labels: np.ndarray, balance: Asked = "none", kind: Kind = CLASSES) -> int:
     """How many models `fit_probe` will fit at most."""
     searches = sum(not set(kinds).isdisjoint(_to_try(labels, balance, kind)) for kinds in FITTED_ALIKE)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from headstart.data.source import image_at
 from headstart.errors import ImageError
 from headstart.images.decode import decode
+from headstart.images.file import read_file
 
 # Of the longer side, in pixels.
 SIDE = 160
@@ -18,14 +20,12 @@ def thumbnail(root: Path, file: str) -> str | None:
     """An image as a data URI of a JPEG no larger than 160 × 160 pixels; None where the original is gone or damaged.
 
     Args:
-        root: the data's folder.
-        file: the image's path relative to it, with slashes; one that leads out of it counts as gone.
+        root: of the data.
+        file: the image's name in it, with slashes; one that leads out of it counts as gone.
     """
-    path = PurePosixPath(file)
-    if path.is_absolute() or ".." in path.parts:
-        return None
     try:
-        return _encode((root / path).read_bytes())
+        found = image_at(root, file)
+        return _encode(read_file(found)) if found is not None else None
     except (OSError, ValueError, ImageError):  # ValueError: a name that no file can have
         return None
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from headstart.data.dataset import PARTS
 from headstart.data.labels import written
-from headstart.data.scan import PARTS, readable
+from headstart.data.layout import readable
 from headstart.learn.course import Epoch
 from headstart.learn.kinds import CLASSES, Kind
 from headstart.learn.probe import Probe
@@ -103,16 +104,14 @@ def _seconds(session: Session) -> dict[str, float]:
 def write_tables(draft: RunDraft, images: Images, predictions: np.ndarray, kind: Kind) -> None:
     """Write what was said of each test image, where each image went, and what was left out."""
     answers = answers_of(kind, images.classes)
-    tested = zip(images.paths("test"), images.part("test").labels, predictions, strict=True)
-    rows = (answers.row(images.relative(path), target, found) for path, target, found in tested)
+    tested = zip(images.files("test"), images.part("test").labels, predictions, strict=True)
+    rows = (answers.row(images.name(file), target, found) for file, target, found in tested)
     draft.write_table(PREDICTIONS, answers.columns, rows)
     audit = images.audit
     places = zip(audit.samples, audit.digests, images.split.parts, strict=True)
-    split_rows = (
-        (images.relative(sample.path), digest, written(sample.label), part) for sample, digest, part in places
-    )
+    split_rows = ((images.name(sample.file), digest, written(sample.label), part) for sample, digest, part in places)
     draft.write_table(SPLIT, ("file", "sha256", "label", "part"), split_rows)
-    left_out = ((images.relative(found.path), found.reason, found.byte_size) for found in audit.quarantined)
+    left_out = ((images.name(found.file), found.reason, found.byte_size) for found in audit.quarantined)
     draft.write_table(QUARANTINE, ("file", "reason", "bytes"), left_out)
 
 

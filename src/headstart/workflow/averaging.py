@@ -15,11 +15,11 @@ from headstart.evaluation.comparison import compare_paired
 from headstart.features.extract import FeatureSet
 from headstart.features.openvino import OpenVINOEngine
 from headstart.features.view_network import average_over_views
-from headstart.images.views import PLAIN, View
+from headstart.images.views import PLAIN
 from headstart.learn.augmentation import Augmentation
 from headstart.learn.decide import Candidate
-from headstart.learn.probe import Probe
-from headstart.workflow.classifiers import Classifier, FinetunedClassifier, ProbeClassifier, refit_in_views
+from headstart.learn.probe import Probe, shared
+from headstart.workflow.classifiers import Classifier, FinetunedClassifier, refit_in_views
 from headstart.workflow.images import Images
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.session import Session
@@ -72,19 +72,21 @@ class Gain:
         )
 
 
-def probe_in_views(
-    session: Session, images: Images, pooled: FeatureSet, probe: Probe, views: tuple[View, ...]
-) -> ProbeClassifier:
-    """The probe that answers with the mean over views, fitted to all of them.
+def teach(session: Session, images: Images, pooled: FeatureSet, probe: Probe, averaging: Averaging) -> Probe:
+    """The probe fitted to all views that it learns from, which are in the store from then on.
 
     It must be fitted to what it will be averaged over: one that has seen plain views only gains less.
     """
-    paths = images.paths("train") + images.paths("validation")
-    session.extract("features", "Features of test views", paths, pooled, views)
+    if averaging.taught == (PLAIN,):
+        return probe
+    files = images.files("train") + images.files("validation")
+    session.extract("features", "Features of views", files, pooled, averaging.taught)
     with session.watch.stage("probe", "Fitting the probe to views", total=1, unit="fits") as advance:
-        probe = refit_in_views(probe, pooled, views, images.part("train"))
+        # Each view that is averaged over is to be answered for; where they only teach, an image counts once.
+        start = probe if averaging.views != (PLAIN,) else shared(probe, len(averaging.taught))
+        taught = refit_in_views(start, pooled, averaging.taught, images.part("train"))
         advance(1)
-    return ProbeClassifier(session, images, pooled, probe, views=views)
+    return taught
 
 
 def measure_gain(outcome: Outcome, plain_probe: Candidate, averaging: Averaging, seed: int) -> Gain | None:

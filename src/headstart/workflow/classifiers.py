@@ -13,6 +13,7 @@ from headstart.catalog.base import Arrays
 from headstart.errors import DataError
 from headstart.features.extract import FeatureSet, render_all
 from headstart.features.openvino import OpenVINOEngine, append_linear_head, convert
+from headstart.images.file import ImageFile
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN, View
 from headstart.learn.decide import Candidate
@@ -64,6 +65,7 @@ class ProbeClassifier(Classifier):
         probe: the head.
         more: its logits of further views of the validation images, shape (views, images, classes).
         views: that its logits are averaged over; `pooled` has them all for the validation images.
+        taught: that it was fitted to; `pooled` has them all for the training and validation images.
 
     Attributes:
         probe: the head, which `refit` changes.
@@ -77,8 +79,10 @@ class ProbeClassifier(Classifier):
         probe: Probe,
         more: Sequence[np.ndarray] = (),
         views: tuple[View, ...] = (PLAIN,),
+        taught: tuple[View, ...] = (PLAIN,),
     ) -> None:
         self.views = views
+        self._taught = taught
         self._session = session
         self._pooled = pooled
         self.probe = probe
@@ -91,7 +95,7 @@ class ProbeClassifier(Classifier):
 
         To be called when nothing is left to decide, so that the validation images can be learned from as well.
         """
-        self.probe = refit_in_views(self.probe, self._pooled, self.views, *parts)
+        self.probe = refit_in_views(self.probe, self._pooled, self._taught, *parts)
 
     def write_network(self, path: Path) -> None:
         append_linear_head(self._session.features.pooled_network, self.probe.weights, self.probe.bias, path)
@@ -108,13 +112,13 @@ class ProbeClassifier(Classifier):
 
         Features in bf16 aren't quite what the network gives, which runs in f32: then it is asked itself.
         """
-        paths, part = images.paths("test"), images.part("test")
+        files, part = images.files("test"), images.part("test")
         if self._pooled.precision != "f32":
-            return _logits_of(network, paths, self._session.features.base.spec, advance)
+            return _logits_of(network, files, self._session.features.base.spec, advance)
         if self.views == (PLAIN,):
             advance(len(part.digests))
         else:
-            self._session.extract_within(advance, paths, self._pooled, self.views)
+            self._session.extract_within(advance, files, self._pooled, self.views)
         return self._logits(part)
 
     def _logits(self, part: Labelled) -> np.ndarray:
@@ -211,16 +215,16 @@ class FinetunedClassifier(Classifier):
         return self.candidate.logits
 
     def test_logits(self, network: Path, images: Images, advance: Advance) -> np.ndarray:
-        return _logits_of(network, images.paths("test"), self._spec, advance)
+        return _logits_of(network, images.files("test"), self._spec, advance)
 
 
-def _logits_of(network: Path, paths: Sequence[Path], spec: ImageSpec, advance: Advance) -> np.ndarray:
+def _logits_of(network: Path, files: Sequence[ImageFile], spec: ImageSpec, advance: Advance) -> np.ndarray:
     """From the files, through the very network that is written: what is measured is what is used."""
 
     def inputs() -> Iterator[tuple[int, np.ndarray]]:
-        for number, (path, rendered) in enumerate(render_all(paths, spec, advance)):
+        for number, (file, rendered) in enumerate(render_all(files, spec, advance)):
             if isinstance(rendered, str):
-                raise DataError(f"{path} can't be read any more: {rendered}", "leave the images alone and try again")
+                raise DataError(f"{file} can't be read any more: {rendered}", "leave the images alone and try again")
             yield number, rendered
 
     logits = dict(OpenVINOEngine[int](network).stream(inputs()))

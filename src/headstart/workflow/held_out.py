@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.features.extract import FeatureSet
+from headstart.images.views import View
 from headstart.learn.decide import Candidate
 from headstart.learn.finetune import Labelled, Recipe, logits_in_views
 from headstart.learn.imbalance import measuring_weights
@@ -38,7 +39,13 @@ def is_too_small(images: Images) -> bool:
 
 
 def hold_out(
-    images: Images, pooled: FeatureSet, probe: Probe, recipe: Recipe, at_cut: FeatureSet, train_again: TrainAgain
+    images: Images,
+    pooled: FeatureSet,
+    probe: Probe,
+    taught: tuple[View, ...],
+    recipe: Recipe,
+    at_cut: FeatureSet,
+    train_again: TrainAgain,
 ) -> HeldOut:
     """Ask both about the training and validation images, in four folds.
 
@@ -48,8 +55,9 @@ def hold_out(
 
     Args:
         images: audited and divided.
-        pooled: features of all these images in the test views.
+        pooled: features of all these images in the test views, and those that the probe learns from.
         probe: whose strength and balance are taken.
+        taught: the views that the probe learns from.
         recipe: how to fine-tune.
         at_cut: features of all these images at the recipe's cut, in its views.
         train_again: fine-tunes from the pretrained weights.
@@ -60,7 +68,7 @@ def hold_out(
         rest, some = _some(everything, fitted), _some(everything, held)
         learned, judging = next(_folds(rest, JUDGING, recipe.seed))
         train, validation = _some(rest, learned), _some(rest, judging)
-        fold_probe = refit_in_views(probe, pooled, recipe.test_views, train)
+        fold_probe = refit_in_views(probe, pooled, taught, train)
         model = train_again(train, validation, fold_probe)
         places.append(held)
         of_probe.append(logits_over_views(fold_probe, pooled, recipe.test_views, some))

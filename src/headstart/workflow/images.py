@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from headstart.data.audit import Audit
+from headstart.data.dataset import Dataset, Part
 from headstart.data.labels import written
-from headstart.data.scan import Dataset, Part
 from headstart.data.split import Split
+from headstart.images.file import ImageFile, name_within
 from headstart.learn.finetune import Labelled
 from headstart.learn.kinds import KINDS, Kind
 
@@ -59,13 +59,13 @@ class Images:
         counts = self.dataset.counts([self.audit.samples[index] for index in self.split.indices(part)])
         return [name for name, count in counts.items() if not count]
 
-    def paths(self, part: Part) -> list[Path]:
+    def files(self, part: Part) -> list[ImageFile]:
         """The files of a part, in the same order."""
-        return [self.audit.samples[index].path for index in self.split.indices(part)]
+        return [self.audit.samples[index].file for index in self.split.indices(part)]
 
-    def relative(self, path: Path) -> str:
-        """A file's path below the data folder, with forward slashes on every system."""
-        return path.relative_to(self.dataset.root).as_posix()
+    def name(self, file: ImageFile) -> str:
+        """What a file is called below the data's root, with forward slashes on every system."""
+        return name_within(file, self.dataset.root)
 
     @property
     def fingerprint(self) -> str:

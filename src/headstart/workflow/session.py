@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from headstart.features.engine import Engine
 from headstart.features.extract import Extraction, FeatureSet, extract
+from headstart.features.openvino import Precision
 from headstart.features.store import Store
+from headstart.images.file import ImageFile
 from headstart.images.views import PLAIN, View
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.checkpoint import Checkpoints
@@ -34,6 +35,7 @@ class Session:
         seed: of everything that is drawn.
         watch: times and shows the stages.
         budget: seconds that the run may take.
+        precision: that the frozen part is run in.
         choices: what was decided so far, and why.
         computed: features that went through the engine.
         reused: features that the store had.
@@ -46,6 +48,7 @@ class Session:
     seed: int
     watch: Stopwatch
     budget: float = math.inf
+    precision: Precision = "f32"
     choices: list[Choice] = field(default_factory=list)
     computed: int = 0
     reused: int = 0
@@ -77,17 +80,17 @@ class Session:
         return self.watch.seconds["features"] / self.computed if self.computed else self.network_seconds
 
     def extract(
-        self, stage: str, title: str, paths: Sequence[Path], features: FeatureSet, views: Sequence[View] = (PLAIN,)
+        self, stage: str, title: str, files: Sequence[ImageFile], features: FeatureSet, views: Sequence[View] = (PLAIN,)
     ) -> Extraction:
         """See to it that the store has these features, as a stage with a bar."""
-        with self.watch.stage(stage, title, total=len(paths)) as advance:
-            return self.extract_within(advance, paths, features, views)
+        with self.watch.stage(stage, title, total=len(files)) as advance:
+            return self.extract_within(advance, files, features, views)
 
     def extract_within(
-        self, advance: Advance, paths: Sequence[Path], features: FeatureSet, views: Sequence[View]
+        self, advance: Advance, files: Sequence[ImageFile], features: FeatureSet, views: Sequence[View]
     ) -> Extraction:
         """The same within a stage, whose bar goes on by an image at a time."""
-        result = extract(paths, features, views, advance)
+        result = extract(files, features, views, advance)
         self.computed += result.computed
         self.reused += result.reused
         self.decode_seconds += result.decode_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from headstart.features.extract import read_file
+from headstart.images.file import read_file
 from headstart.learn.input_shift import SHIFTED, low_level_shift
 from headstart.learn.probe import Probe
 from headstart.workflow.images import Images
@@ -48,6 +48,6 @@ def has_input_shift(session: Session, images: Images, probe: Probe) -> bool:
 
 def _some(images: Images, session: Session) -> np.ndarray:
     """Inputs from all over the training part, which is in the order of its classes."""
-    paths = images.paths("train")
-    chosen = np.unique(np.linspace(0, len(paths) - 1, LOOKED_AT, dtype=int))
-    return np.stack([session.features.base.spec.render(read_file(paths[place]))[0] for place in chosen])
+    files = images.files("train")
+    chosen = np.unique(np.linspace(0, len(files) - 1, LOOKED_AT, dtype=int))
+    return np.stack([session.features.base.spec.render(read_file(files[place]))[0] for place in chosen])

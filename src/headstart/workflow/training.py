@@ -15,14 +15,15 @@ from headstart.backend import prefer_onednn
 from headstart.catalog import DEFAULT_BASE
 from headstart.catalog.base import Base
 from headstart.data.audit import audit
-from headstart.data.scan import PARTS, Dataset
+from headstart.data.dataset import PARTS, Dataset
 from headstart.data.source import read_source
 from headstart.data.split import split
 from headstart.data.table import TableChoice
 from headstart.errors import DataError, EngineError, ImageError, UnknownNameError, UsageError
-from headstart.features.extract import FeatureSet, read_file
+from headstart.features.extract import FeatureSet
 from headstart.features.openvino import PRECISIONS, OpenVINOEngine, Precision, choose_precision
 from headstart.features.store import Store, default_folder
+from headstart.images.file import read_file
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN
 from headstart.learn.base_features import BaseFeatures
@@ -37,7 +38,7 @@ from headstart.workflow.averaging import (
     Gain,
     measure_gain,
     note_views,
-    probe_in_views,
+    teach,
     view_metrics,
     write_network,
 )
@@ -54,9 +55,9 @@ from headstart.workflow.view_choice import Averaging, choose_averaging
 
 # Images that bf16 is tried on before it is trusted, and that the finished network is checked on.
 SAMPLE = 8
-# A probability, or a number in standard deviations, may differ by so much between the network that is written and the
-# one that was trained.
-TOLERANCE = 0.02
+# A probability, or a number in standard deviations, may differ by so much between the network that is written, which
+# runs in f32, and the one that was trained on features of either precision.
+TOLERANCE: dict[Precision, float] = {"f32": 0.02, "bf16": 0.1}
 # NumPy's legacy generator, which scikit-learn uses, takes no larger one.
 LARGEST_SEED = 2**32 - 1
 
@@ -91,8 +92,10 @@ def train(
     """Turn labelled images into a classifier, or a predictor of numbers, with an honest account of how good it is.
 
     Args:
-        data: a folder with one subfolder of images per class, or with folders train, validation and test that have; or
-            a CSV or TSV table with a row per image: its path, relative to the table, and what is said of it.
+        data: a folder with one subfolder of images per class, or with folders train, validation and test that have; a
+            zip or tar archive of such; a table (CSV, TSV, JSON Lines, Parquet or Arrow) with a row per image: its path,
+            relative to the table, or its bytes, and what is said of it; or a data set as WebDataset or the Hugging Face
+            libraries keep it.
         out: the run folder to make.
         image_column: the table's column of paths; by default it is found by its name or its cells.
         label_columns: the table's column of classes, of labels divided by "|", ";" or ",", or of numbers; or several
@@ -115,7 +118,8 @@ def train(
         learning_rate: at its peak.
         views: renderings of each image that are trained on.
         augment: what they are made of, "none", "text" (moved and enlarged only), "natural", "flips",
-            "orientation-free", or "auto": what the probe is found to recognise.
+            "orientation-free", or "auto": what the probe is found to recognise. A probe of few images learns from
+            mirrored and turned ones as well, where cross-validation finds that better; "none" keeps it from that.
         time: what all of it may take, in seconds or such as "5m". Fine-tuning then starts from as deep as that allows,
             other ways follow while they fit, and their weights are averaged where validation finds it better; without
             it, one way is tried.
@@ -162,12 +166,11 @@ def train(
         probe = _fit_probe(session, images, pooled, cast(Asked, balance))
         averaging = choose_averaging(session, images, pooled, probe, tuning)
         # Before fine-tuning, which takes what time is left.
-        in_views = _in_views(session, images, pooled, probe, averaging)
-        tuned = tune(session, images, pooled, in_views.probe if in_views else probe, tuning, averaging)
-        of_start = tuned.result.start_logits if isinstance(tuned, FinetunedClassifier) else ()
-        more = () if in_views else tuple(of_start[1:])
-        plain = ProbeClassifier(session, images, pooled, probe, more)
-        outcome = _decide(session, in_views or plain, tuned)
+        taught = teach(session, images, pooled, probe, averaging)
+        tuned = tune(session, images, pooled, taught, tuning, averaging)
+        answering = _answering(session, images, pooled, taught, averaging, tuned)
+        outcome = _decide(session, answering, tuned)
+        plain = ProbeClassifier(session, images, pooled, probe)
         gain = measure_gain(outcome, plain.candidate, averaging, seed)
         note_views(session, outcome, averaging, gain)
         if outcome.chosen is outcome.probe and not images.kind.keeps_validation:
@@ -220,6 +223,7 @@ def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
         if precision == "auto":
             taken, reason = choose_precision(network, inputs)
         session.choose("precision", taken, reason)
+        session.precision = taken
         pooled = session.features.pooled(taken)
         if session.budget < math.inf:
             session.time_network(pooled.engine, inputs)
@@ -231,15 +235,15 @@ def _first_inputs(dataset: Dataset, spec: ImageSpec) -> np.ndarray:
     inputs: list[np.ndarray] = []
     for sample in dataset.samples:
         with suppress(ImageError):
-            inputs.append(spec.render(read_file(sample.path))[0])
+            inputs.append(spec.render(read_file(sample.file))[0])
         if len(inputs) == SAMPLE:
             break
     return np.stack(inputs) if inputs else np.zeros((1, spec.height, spec.width, 3), np.float32)
 
 
 def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet) -> Images:
-    paths = [sample.path for sample in dataset.samples]
-    extraction = session.extract("features", "Computing features", paths, pooled)
+    files = [sample.file for sample in dataset.samples]
+    extraction = session.extract("features", "Computing features", files, pooled)
     audited = audit(dataset, extraction.digests, extraction.unreadable)
     for choice in dataset.choices:
         session.choose(*choice)
@@ -278,13 +282,18 @@ def _fit_probe(session: Session, images: Images, pooled: FeatureSet, balance: As
     return probe
 
 
-def _in_views(
-    session: Session, images: Images, pooled: FeatureSet, probe: Probe, averaging: Averaging
-) -> ProbeClassifier | None:
-    """The probe that is averaged over views, if there are any."""
-    if averaging.views == (PLAIN,):
-        return None
-    return probe_in_views(session, images, pooled, probe, averaging.views)
+def _answering(
+    session: Session,
+    images: Images,
+    pooled: FeatureSet,
+    probe: Probe,
+    averaging: Averaging,
+    tuned: FinetunedClassifier | Untuned,
+) -> ProbeClassifier:
+    """The probe as it would answer; where nothing is averaged, with what it says of the views that fine-tuning saw."""
+    of_start = tuned.result.start_logits if isinstance(tuned, FinetunedClassifier) else ()
+    more = tuple(of_start[1:]) if averaging.views == (PLAIN,) else ()
+    return ProbeClassifier(session, images, pooled, probe, more, averaging.views, averaging.taught)
 
 
 def _decide(session: Session, probe: ProbeClassifier, tuned: FinetunedClassifier | Untuned) -> Outcome:
@@ -325,7 +334,9 @@ def _finish(
     with session.watch.stage("evaluate", "Evaluating", total=len(labels)) as advance, draft.writing():
         sample = _first_validation_inputs(images, session.features.base.spec)
         latency = write_network(chosen, network, sample)
-        _check_network(network, sample, chosen.validation_logits(images), chosen.candidate)
+        _check_network(
+            network, sample, chosen.validation_logits(images), chosen.candidate, TOLERANCE[session.precision]
+        )
         logits = chosen.test_logits(network, images, advance)
         kind = chosen.candidate.kind
         predictions = kind.predict(logits, chosen.candidate.temperature)
@@ -341,15 +352,17 @@ def _finish(
 
 
 def _first_validation_inputs(images: Images, spec: ImageSpec) -> np.ndarray:
-    return np.stack([spec.render(read_file(path))[0] for path in images.paths("validation")[:SAMPLE]])
+    return np.stack([spec.render(read_file(file))[0] for file in images.files("validation")[:SAMPLE]])
 
 
-def _check_network(network: Path, inputs: np.ndarray, logits: np.ndarray, candidate: Candidate) -> None:
+def _check_network(
+    network: Path, inputs: np.ndarray, logits: np.ndarray, candidate: Candidate, tolerance: float
+) -> None:
     """The network that is written must say what learning came to, from the files' bytes on."""
     kind, temperature = candidate.kind, candidate.temperature
     written = kind.predict(OpenVINOEngine[int](network, hint="latency").run(inputs), temperature)
     gap = float(np.abs(written - kind.predict(logits[: len(inputs)], temperature)).max()) / kind.unit
-    if gap > TOLERANCE:
+    if gap > tolerance:
         raise EngineError(
             "the network that was written differs from the one that was trained by up to "
             f"{gap:.3f} in {kind.unit_name}",

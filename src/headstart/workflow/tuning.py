@@ -28,7 +28,6 @@ from headstart.workflow.session import Session
 from headstart.workflow.shift import has_input_shift
 from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
 from headstart.workflow.tuning_plan import (
-    FEWEST_EPOCHS,
     MOST_TRIALS,
     VIEWS,
     Effort,
@@ -52,6 +51,8 @@ FEWEST_IMAGES_A_CLASS = 50
 # Features at the cut may take so much of the store's budget, so that those of other runs aren't all driven out.
 SHARE_OF_STORE = 0.5
 BYTES_A_NUMBER = 2
+# Of the time for fine-tuning, what views may take before the first step.
+SHARE_FOR_FEATURES = 0.5
 # Loading the base into Keras and a first short training take about so long.
 LEAST_SECONDS = 25.0
 
@@ -74,8 +75,7 @@ def tune(
         choice: what the user says about it.
         averaging: the views that logits will be averaged over.
     """
-    looks = len(images.part("test").digests) * len(averaging.views)
-    if untuned := _why_not(session, images, choice, looks):
+    if untuned := _why_not(session, images, choice, looks_at_test(images, averaging)):
         return untuned
     with session.watch.stage("prepare", "Loading the base into Keras", total=None, unit="steps"):
         epochs = choose_epochs(session, images, choice)
@@ -85,7 +85,8 @@ def tune(
         is_shifted = has_input_shift(session, images, probe)
     augmentation = averaging.augmentation or find_augmentation(session, images, pooled, probe, choice)
     wanted = max(choice.views or min(VIEWS, epochs), len(averaging.views))
-    views = _affordable_views(session, images, stage, augmentation, wanted)
+    left = math.inf if choice.views else session.seconds_left(looks_at_test(images, averaging))
+    views = _affordable_views(session, images, stage, augmentation, (len(averaging.views), wanted), left)
     rate = _choose_learning_rate(session, choice)
     recipe = Recipe(
         stage,
@@ -99,21 +100,28 @@ def tune(
         test_views=averaging.among(views),
     )
     tell_of_steps(session, recipe)
-    trials = _Trials(session, images, pooled, probe, looks)
+    trials = _Trials(session, images, pooled, probe, averaging)
     if not trials.has_time_for(recipe):
         return Untuned("the time given is too short for the features that fine-tuning needs, so it isn't tried")
     if choice.seconds is None:
         trials.run(recipe)
     else:
-        stages = () if choice.stage else _below(stage, session.features.base.stages, is_shifted)
-        deeper = choose_deeper(session, probe, choice, recipe) if stages else recipe
-        trials.run_for_time(recipe, [replace(deeper, cut=stage) for stage in stages])
+        below, above = ((), ()) if choice.stage else _around(stage, session.features.base.stages, is_shifted)
+        deeper = choose_deeper(session, probe, choice, recipe) if below else recipe
+        others = [replace(deeper, cut=cut) for cut in below], [replace(recipe, cut=cut) for cut in above]
+        trials.run_for_time(recipe, *others)
     return trials.classifier()
 
 
-def _below(stage: str, stages: Sequence[str], is_shifted: bool) -> tuple[str, ...]:
-    """The stages below one, the deepest first; the input only where the first layers should be tuned."""
-    return (*([INPUT] if is_shifted else []), *stages[: stages.index(stage)])
+def looks_at_test(images: Images, averaging: Averaging) -> int:
+    """How often the network will run on test images, which takes time as well."""
+    return len(images.part("test").digests) * len(averaging.views)
+
+
+def _around(stage: str, stages: Sequence[str], is_shifted: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The stages below one and above it, the deepest first; the input only where the first layers should be tuned."""
+    place = stages.index(stage)
+    return (*([INPUT] if is_shifted else []), *stages[:place]), tuple(stages[place + 1 : -1])
 
 
 def _why_not(session: Session, images: Images, choice: TuningChoice, looks: int) -> Untuned | None:
@@ -138,12 +146,14 @@ class _Trials:
         images: audited and divided.
         pooled: what the probe was fitted on.
         probe: where fine-tuning starts from.
-        looks: how often the network will run on test images, which takes time as well.
+        averaging: the views that the probe learned from, and those that test images are looked at in.
     """
 
-    def __init__(self, session: Session, images: Images, pooled: FeatureSet, probe: Probe, looks: int) -> None:
+    def __init__(
+        self, session: Session, images: Images, pooled: FeatureSet, probe: Probe, averaging: Averaging
+    ) -> None:
         self._session, self._images, self._pooled, self._probe = session, images, pooled, probe
-        self._looks = looks
+        self._averaging = averaging
         self._base = session.features.model
         self._is_small = is_too_small(images)
         self._pretrained = self._base.get_weights() if self._is_small or self._left() < math.inf else []
@@ -160,7 +170,7 @@ class _Trials:
         """Try a recipe, whatever time it takes."""
         self._try(recipe)
 
-    def run_for_time(self, default: Recipe, deeper: Sequence[Recipe]) -> None:
+    def run_for_time(self, default: Recipe, deeper: Sequence[Recipe], shallower: Sequence[Recipe]) -> None:
         """Try the deepest recipe that fits into the time, then the default one, then the best with other seeds.
 
         The more is trained the better did it do wherever there was time for it, so that this comes first.
@@ -168,10 +178,12 @@ class _Trials:
         Args:
             default: what would be tried without a time.
             deeper: more is trained by them, most by the first.
+            shallower: less is trained by them, least by the last.
         """
-        first = self._deepest([*deeper, default]) or replace(default, epochs=min(FEWEST_EPOCHS, default.epochs))
-        if deeper:
-            self._tell_of_depth(first, deeper)
+        recipes = [*deeper, default, *shallower]
+        first = self._deepest(recipes) or self._pace.hurried(recipes[-1], self._time_for_one())
+        if len(recipes) > 1:
+            self._tell_of_depth(first, recipes)
         self._try(first)
         if first.cut != default.cut:
             self._fits(default)
@@ -188,7 +200,7 @@ class _Trials:
         return FinetunedClassifier(best.recipe, result, self._images, spec, self._done, held_out)
 
     def _left(self) -> float:
-        return self._session.seconds_left(self._looks)
+        return self._session.seconds_left(looks_at_test(self._images, self._averaging))
 
     def _best(self) -> Trial:
         return min(self._done, key=lambda trial: trial.loss)
@@ -206,9 +218,14 @@ class _Trials:
 
     def _deepest(self, recipes: Sequence[Recipe]) -> Recipe | None:
         """The first of some recipes, the deepest first, that fits into the time and the store."""
-        left, possible = self._left(), [recipe for recipe in recipes if self._has_room(recipe)]
+        left = self._time_for_one()
+        possible = [recipe for recipe in recipes if self._has_room(recipe)]
         with self._session.watch.stage("prepare", "Timing training steps", total=None, unit="steps"):
             return deepest_fitting(self._pace, possible, left)
+
+    def _time_for_one(self) -> float:
+        """Seconds that a trial may take: where validation is too small, the same is trained again in each fold."""
+        return self._left() / (1 + FOLDS if self._is_small else 1)
 
     def _has_room(self, recipe: Recipe) -> bool:
         return _room(self._session, self._images, recipe.cut) >= len(recipe.views)
@@ -222,8 +239,8 @@ class _Trials:
         session, images = self._session, self._images
         self._restore()
         features = session.features.at(recipe.cut, self._pooled.precision)
-        paths = images.paths("train") + images.paths("validation")
-        session.extract("features", "Features of views", paths, features, recipe.views)
+        files = images.files("train") + images.files("validation")
+        session.extract("features", "Features of views", files, features, recipe.views)
         train, validation = images.part("train"), images.part("validation")
         deadline = time.monotonic() + self._left()
         start = time.monotonic()
@@ -258,7 +275,8 @@ class _Trials:
                 parts = train, validation, advance, session.checkpoints, deadline
                 return finetune(self._base, recipe, features, probe, *parts).model
 
-            found = hold_out(self._images, self._pooled, self._probe, recipe, features, train_again)
+            parts = self._averaging.taught, recipe, features, train_again
+            found = hold_out(self._images, self._pooled, self._probe, *parts)
         self._restore()
         model.set_weights(weights)
         return found
@@ -299,10 +317,10 @@ class _Trials:
         weights = measuring_weights(validation.labels, self._probe.balancing.kind)
         return float(np.mean([validation.kind.loss(logits, validation.labels, weights) for logits in judged]))
 
-    def _tell_of_depth(self, first: Recipe, deeper: Sequence[Recipe]) -> None:
+    def _tell_of_depth(self, first: Recipe, recipes: Sequence[Recipe]) -> None:
         epochs = counted(first.epochs, "epoch", "epochs")
         reason = f"the deepest stage above which {epochs} fit into the time, going by steps timed on this machine"
-        if first.cut == deeper[0].cut:
+        if first.cut == recipes[0].cut:
             reason = f"the deepest stage that the base has: {epochs} above it fit into the time"
         self._session.choose("fine-tuning from", f"above {first.cut}", reason)
 
@@ -332,14 +350,28 @@ def _choose_learning_rate(session: Session, choice: TuningChoice) -> float:
 
 
 def _affordable_views(
-    session: Session, images: Images, stage: str, augmentation: Augmentation, wanted: int
+    session: Session, images: Images, stage: str, augmentation: Augmentation, bounds: tuple[int, int], left: float
 ) -> tuple[View, ...]:
-    """As many views as are wanted, the preset has and the store has room for."""
+    """As many views as are wanted, the preset has, the store has room for, and half of the time suffices for.
+
+    Args:
+        session: the training run.
+        images: audited and divided.
+        stage: where their features are to be kept.
+        augmentation: what they are made of.
+        bounds: how many there must be even where time is short, and how many are wanted.
+        left: seconds for all of fine-tuning.
+    """
+    fewest, wanted = bounds
     room = _room(session, images, stage)
-    views = make_views(augmentation.preset, max(1, min(wanted, room)), session.seed)
+    a_view = Effort(session.features.model, images).in_images(stage, 1) * session.seconds_an_image()
+    in_time = wanted if left == math.inf else max(fewest, int(SHARE_FOR_FEATURES * left / max(a_view, 1e-9)))
+    views = make_views(augmentation.preset, max(1, min(wanted, room, in_time)), session.seed)
     reason = augmentation.reason
     if room < wanted:
         reason += f"; the store has room for {max(room, 1)} of {wanted} views"
+    if in_time < min(wanted, room):
+        reason += f"; more of the {wanted} wanted would take over half of the time that is left"
     session.choose("views", f"{len(views)}, {augmentation.preset}", reason)
     return views
 

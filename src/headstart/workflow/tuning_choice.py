@@ -26,7 +26,7 @@ class TuningChoice:
         epochs: passes over the training images.
         learning_rate: at its peak.
         views: renderings of each image.
-        augment: the preset that they come from.
+        augment: the preset that they come from, and those that a probe of few images learns from.
         test_views: most views that an image's logits are averaged over where the classifier is used. Not about
             fine-tuning alone, but these views come from the same preset.
         seconds: that the whole training run may take.
@@ -47,7 +47,7 @@ class TuningChoice:
         Raises:
             UsageError: a number is out of range, a name isn't known, or options don't go together.
         """
-        how = self._tuning() if self.is_averaging else self._tuning() + self._augment()
+        how = self._tuning()
         if not self.wanted and how:
             raise UsageError(f"{how[0]} says how to fine-tune, and --no-finetune not to", "leave one out")
         for name, number in (("--epochs", self.epochs), ("--views", self.views), ("--test-views", self.test_views)):

@@ -230,6 +230,12 @@ class Pace:
         epochs = int(recipe.epochs * max(left - fixed, 0.0) / (whole - fixed))
         return replace(recipe, epochs=epochs) if epochs >= _fewest(recipe) else None
 
+    def hurried(self, recipe: Recipe, left: float) -> Recipe:
+        """The recipe with as many of its epochs as fit, few as they may be; a deadline ends them where none do."""
+        whole, fixed = self.seconds(recipe), self.fixed(recipe)
+        epochs = int(recipe.epochs * max(left - fixed, 0.0) / (whole - fixed))
+        return replace(recipe, epochs=min(max(epochs, FEWEST_EPOCHS), recipe.epochs))
+
 
 def _fewest(recipe: Recipe) -> int:
     return min(recipe.epochs, max(FEWEST_EPOCHS, math.ceil(FEWEST_OF_EPOCHS * recipe.epochs)))

@@ -14,6 +14,7 @@ from headstart.learn.probe import Probe
 from headstart.workflow.classifiers import logits_over_views, refit_in_views
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
+from headstart.workflow.teaching import choose_taught
 from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
 from headstart.workflow.tuning_plan import looked_at_in_views
 
@@ -26,16 +27,18 @@ SHARE_OF_TIME = 0.25
 
 @dataclass(frozen=True)
 class Averaging:
-    """The views that an image's logits are averaged over.
+    """The views that an image's logits are averaged over, and those that the probe learns from.
 
     Attributes:
         asked_for: how many, at most.
         views: those, the plain one first; it alone where there is nothing to average.
+        taught: those that the probe is fitted to; all that it is averaged over are among them.
         augmentation: the preset that they come from, with the reason; None where nobody asked for several.
     """
 
     asked_for: int = 1
     views: tuple[View, ...] = (PLAIN,)
+    taught: tuple[View, ...] = (PLAIN,)
     augmentation: Augmentation | None = None
 
     def among(self, views: Sequence[View]) -> tuple[View, ...]:
@@ -54,11 +57,12 @@ def choose_averaging(
     Crops are left out: they can't be made of the network's input without losing detail.
     """
     if not choice.is_averaging:
-        return ONE_VIEW
+        return Averaging(taught=choose_taught(session, images, pooled, probe, choice))
     augmentation = find_augmentation(session, images, pooled, probe, choice)
     spec = session.features.base.spec
     views = exact_views(augmentation.preset, is_square=spec.height == spec.width)
-    return Averaging(choice.test_views, views[: choice.test_views], augmentation)
+    averaged = views[: choice.test_views]
+    return Averaging(choice.test_views, averaged, averaged, augmentation)
 
 
 def find_augmentation(
@@ -74,12 +78,12 @@ def find_augmentation(
 
 def _by_asking(session: Session, images: Images, pooled: FeatureSet, probe: Probe) -> Augmentation:
     validation = images.part("validation")
-    paths, digests = images.paths("validation")[:MOST_IMAGES], validation.digests[:MOST_IMAGES]
+    files, digests = images.files("validation")[:MOST_IMAGES], validation.digests[:MOST_IMAGES]
     labels, kind = validation.labels[:MOST_IMAGES], validation.kind
 
     def goodness_of(view: View) -> float:
         if view != PLAIN:
-            session.extract("features", "Trying a view", paths, pooled, (view,))
+            session.extract("features", "Trying a view", files, pooled, (view,))
         scores = probe.logits(pooled.load([(digest, view) for digest in digests]))
         return kind.goodness(kind.predict(scores), labels)
 
@@ -91,15 +95,17 @@ def _by_learning(
 ) -> Augmentation:
     train, validation = images.part("train"), images.part("validation")
     some = Labelled(train.digests[:MOST_LEARNED_FROM], train.labels[:MOST_LEARNED_FROM], train.kind)
-    paths = images.paths("train")[:MOST_LEARNED_FROM] + images.paths("validation")
+    files = images.files("train")[:MOST_LEARNED_FROM] + images.files("validation")
     weights = measuring_weights(validation.labels, probe.balancing.kind)
     spec = session.features.base.spec
 
     def loss_of(preset: Preset) -> float:
         views = exact_views(preset, is_square=spec.height == spec.width)
-        session.extract("features", "Trying views", paths, pooled, views)
+        session.extract("features", "Trying views", files, pooled, views)
         fitted = refit_in_views(probe, pooled, views, some)
-        return validation.kind.loss(logits_over_views(fitted, pooled, views, validation), validation.labels, weights)
+        # Where nothing is averaged, other views may teach, but it is the plain one that is answered for.
+        asked = views if choice.is_averaging else (PLAIN,)
+        return validation.kind.loss(logits_over_views(fitted, pooled, asked, validation), validation.labels, weights)
 
     # Turns by a quarter come last, so that they matter only where more views are wanted than there are flips.
     wider: tuple[Preset, ...] = ("orientation-free",) if max(choice.test_views, choice.views or 0) > len(FLIPS) else ()

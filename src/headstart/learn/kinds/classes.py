@@ -60,6 +60,9 @@ class Classes(Kind):
     def goodness(self, predictions: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> float:
         return metrics.accuracy(predictions, targets, weights)
 
+    def misses(self, predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        return np.asarray(predictions.argmax(axis=1) != targets)
+
     def show(self, goodness: float) -> str:
         return f"{goodness:.1%}"
 

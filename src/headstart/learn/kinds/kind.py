@@ -74,6 +74,10 @@ class Kind(ABC):
     def goodness(self, predictions: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> float:
         """What people judge by; more is better. Only classes have weights."""
 
+    def misses(self, predictions: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
+        """Which images are answered wrongly, bool, shape (images,); None where no image alone is right or wrong."""
+        return None
+
     @abstractmethod
     def show(self, goodness: float) -> str:
         """That as people read it."""
