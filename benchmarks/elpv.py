@@ -87,7 +87,7 @@ def row(seed: int, full: dict[str, Any], probe: dict[str, Any]) -> dict[str, Any
 
 def over_seeds(values: list[float]) -> dict[str, Any]:
     """The spread of a figure over the seeds, with its standard deviation."""
-    return spread(values) | {"deviation": round(statistics.stdev(values), 4)}
+    return spread(values) | {"deviation": round(statistics.stdev(values), 4) if len(values) > 1 else None}
 
 
 def timed(work: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:

@@ -42,6 +42,12 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
+def recorded(name: str, key: str) -> list[Any]:
+    """What a result says already, as a list under a name; nothing where it isn't there."""
+    path = RESULTS / f"{name}.json"
+    return list(json.loads(path.read_text(encoding="utf-8"))[key]) if path.exists() else []
+
+
 def record(name: str, result: dict[str, Any]) -> None:
     """Write results/NAME.json, and show it."""
     document = {"date": datetime.now(UTC).date().isoformat(), "machine": machine(), **result}

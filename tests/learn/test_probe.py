@@ -17,8 +17,10 @@ from headstart.learn.probe import (
     Probe,
     fit_probe,
     folds_for,
+    loss_of_views,
     most_fits,
     refit_probe,
+    refit_to_views,
 )
 
 Problem = tuple[np.ndarray, np.ndarray]
@@ -420,3 +422,25 @@ def test_the_cross_validated_loss_of_a_number_is_that_of_the_fold_left_out() -> 
         model = make_pipeline(StandardScaler(), Ridge(1 / strength))
         scores = cross_val_score(model, x, targets / kind.deviation, cv=folds, scoring="neg_mean_squared_error")
         assert loss == pytest.approx(-scores.mean(), rel=1e-3)
+
+
+def test_four_views_count_as_two_images() -> None:
+    """Four copies of each image are what two of it would be."""
+    x, labels = problem(3, spread=3.0)
+    probe = fit_probe(x, labels, 3, seed=0)
+    copied = refit_to_views(probe, np.stack([x] * 4), labels)
+    twice = refit_probe(probe, np.concatenate([x, x]), np.concatenate([labels, labels]))
+    np.testing.assert_allclose(copied.logits(x), twice.logits(x), atol=0.02)
+    assert copied.strength == probe.strength
+
+
+def test_views_keep_the_labels_of_their_images() -> None:
+    x, labels = problem(3, spread=0.5)
+    probe = fit_probe(x, labels, 3, seed=0)
+    assert right(refit_to_views(probe, np.stack([x, x + 0.01]), labels), (x, labels)) > 0.99
+
+
+def test_the_loss_of_one_view_is_that_of_the_strength_that_was_chosen() -> None:
+    x, labels = problem(3, images=90, features=30, spread=6.0)
+    probe = fit_probe(x, labels, 3, seed=7)
+    assert loss_of_views(probe, x[None], labels, 7) == pytest.approx(min(probe.cross_validated.values()), rel=1e-3)

@@ -8,7 +8,7 @@ import numpy as np
 from headstart.evaluation.calibration import fit_temperature
 from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN
 from headstart.learn.finetune import Labelled, Recipe
-from headstart.learn.probe import fit_probe
+from headstart.learn.probe import fit_probe, refit_to_views
 from headstart.workflow.classifiers import FinetunedClassifier, refit_in_views
 
 VIEWS = (PLAIN, UPSIDE_DOWN, MIRRORED)
@@ -51,9 +51,8 @@ def test_a_probe_is_fitted_again_to_every_view_of_every_image() -> None:
     parts = [Labelled([str(number) for number in half], labels[half]) for half in np.split(np.arange(30), 2)]
     probe = fit_probe(features[PLAIN], labels, 2, seed=0)
     found = refit_in_views(probe, pooled, VIEWS, *parts)
-    wanted = fit_probe(np.concatenate([features[view] for view in VIEWS]), np.tile(labels, 3), 2, seed=0)
+    wanted = refit_to_views(probe, np.stack([features[view] for view in VIEWS]), labels)
     assert found.strength == probe.strength
     np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-6)
-    if wanted.strength == probe.strength:
-        np.testing.assert_allclose(found.weights, wanted.weights, atol=1e-3)
+    np.testing.assert_allclose(found.weights, wanted.weights, atol=1e-4)
     assert np.abs(found.weights - probe.weights).max() > 1e-3

@@ -18,7 +18,7 @@ from headstart.features.view_network import average_over_views
 from headstart.images.views import PLAIN
 from headstart.learn.augmentation import Augmentation
 from headstart.learn.decide import Candidate
-from headstart.learn.probe import Probe, shared
+from headstart.learn.probe import Probe
 from headstart.workflow.classifiers import Classifier, FinetunedClassifier, refit_in_views
 from headstart.workflow.images import Images
 from headstart.workflow.outcome import Outcome
@@ -82,9 +82,7 @@ def teach(session: Session, images: Images, pooled: FeatureSet, probe: Probe, av
     files = images.files("train") + images.files("validation")
     session.extract("features", "Features of views", files, pooled, averaging.taught)
     with session.watch.stage("probe", "Fitting the probe to views", total=1, unit="fits") as advance:
-        # Each view that is averaged over is to be answered for; where they only teach, an image counts once.
-        start = probe if averaging.views != (PLAIN,) else shared(probe, len(averaging.taught))
-        taught = refit_in_views(start, pooled, averaging.taught, images.part("train"))
+        taught = refit_in_views(probe, pooled, averaging.taught, images.part("train"))
         advance(1)
     return taught
 

@@ -20,7 +20,7 @@ from headstart.learn.decide import Candidate
 from headstart.learn.finetune import FineTuned, Labelled, Recipe
 from headstart.learn.heads import LOGITS
 from headstart.learn.imbalance import measuring_weights
-from headstart.learn.probe import Probe, refit_probe
+from headstart.learn.probe import Probe, refit_to_views
 from headstart.learn.soup import Weights
 from headstart.progress import Advance
 from headstart.workflow.images import Images
@@ -129,7 +129,8 @@ def refit_in_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], *par
     """The probe fitted to all these views of all these images, with the strength that it has."""
     labels = np.concatenate([part.labels for part in parts])
     wanted = [(digest, view) for view in views for part in parts for digest in part.digests]
-    return refit_probe(probe, pooled.load(wanted), np.concatenate([labels] * len(views)))
+    features = pooled.load(wanted)
+    return refit_to_views(probe, features.reshape(len(views), len(labels), -1), labels)
 
 
 def logits_over_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], part: Labelled) -> np.ndarray:
