@@ -239,10 +239,10 @@ def test_other_names_are_no_archives(name: str) -> None:
 
 
 def test_the_archives_of_a_folder_are_listed_by_name_without_what_is_hidden(tmp_path: Path) -> None:
-    for name in ("b.tar", "a.ZIP", "._a.tar", "c.tar.gz", "d.txt"):
+    for name in ("b.tar", "a.ZIP", "._a.tar", "c.tar.gz", "d.txt", "e.csv.gz"):
         (tmp_path / name).write_bytes(b"")
-    (tmp_path / "e.zip").mkdir()
-    assert archives_in(tmp_path) == [tmp_path / "a.ZIP", tmp_path / "b.tar"]
+    (tmp_path / "f.zip").mkdir()
+    assert archives_in(tmp_path) == [tmp_path / "a.ZIP", tmp_path / "b.tar", tmp_path / "c.tar.gz"]
 
 
 def test_a_prefix_tells_the_members_of_several_archives_apart(tmp_path: Path, pack: Pack) -> None:

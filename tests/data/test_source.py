@@ -134,6 +134,28 @@ def test_a_folder_of_archives_of_class_folders_is_one_data_set(tmp_path: Path, p
     }
 
 
+def test_a_readme_beside_shards_changes_nothing(tmp_path: Path, pack: Pack) -> None:
+    root = folder_of(tmp_path / "shards", {"README.md": b"# A data set"})
+    pack(root / "0.tar", CLASSES)
+    assert contents(read_source(root)) == {f"0.tar/{name}": found for name, found in plain(CLASSES).items()}
+
+
+def test_a_folder_of_compressed_archives_is_told_how_to_mend_it(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "shards", {"0.tar.gz": b"x"})
+    with pytest.raises(UsageError, match=r"run `gunzip 0\.tar\.gz` and give the \.tar file"):
+        read_source(root)
+
+
+def test_a_table_among_class_folders_is_just_a_file(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "photos", CLASSES | {"cat/notes.parquet": b"x", "notes.parquet": b"x"})
+    assert set(contents(read_source(root))) == {*CLASSES, "cat/notes.parquet"}
+
+
+def test_a_name_that_no_file_can_have_is_wrong_use() -> None:
+    with pytest.raises(UsageError, match="there is no folder or file 'xxx"):
+        read_source(Path("x" * 5000))
+
+
 def test_archives_beside_other_files_are_just_files(tmp_path: Path, pack: Pack) -> None:
     root = folder_of(tmp_path / "photos", CLASSES)
     pack(root / "cat" / "more.zip", CLASSES)

@@ -24,7 +24,9 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 def is_archive(path: Path) -> bool:
     """Whether a name is that of an archive, of a kind that is read here or not."""
-    return path.suffix.lower() in (*SUFFIXES, *COMPRESSED)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    is_compressed = suffixes[-1:] == [".tgz"] or (suffixes[-2:-1] == [".tar"] and suffixes[-1] in COMPRESSED)
+    return path.suffix.lower() in SUFFIXES or is_compressed
 
 
 def archives_in(folder: Path) -> list[Path]:
@@ -33,7 +35,7 @@ def archives_in(folder: Path) -> list[Path]:
 
 
 def _is_shard(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in SUFFIXES and not is_junk(path.name)
+    return path.is_file() and is_archive(path) and not is_junk(path.name)
 
 
 def open_archive(path: Path, prefix: str = "") -> tuple[list[Member], str | None]:

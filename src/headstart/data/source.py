@@ -12,10 +12,10 @@ from headstart.data.archive import archives_in, is_archive, open_archive, scan_m
 from headstart.data.arrow_table import arrow_files, read_arrow
 from headstart.data.dataset import Dataset
 from headstart.data.hugging_face import cached_dataset
-from headstart.data.scan import list_files, scan
+from headstart.data.scan import scan
 from headstart.data.table import TableChoice, images_of
 from headstart.data.table_file import Table
-from headstart.data.web_dataset import is_web_dataset, read_web_dataset
+from headstart.data.web_dataset import IMAGE_SUFFIXES, is_web_dataset, read_web_dataset
 from headstart.errors import HeadstartError, UsageError
 from headstart.images.file import ImageFile, Member
 
@@ -79,14 +79,19 @@ def _changed(root: Path) -> int:
 
 
 def _locate(path: Path) -> Path:
-    return path if path.exists() else cached_dataset(path.as_posix()) or path
+    try:
+        return path if path.exists() else cached_dataset(path.as_posix()) or path
+    except OSError as error:  # a name that is too long
+        raise UsageError(
+            f"there is no folder or file {path.as_posix()[:80]!r}… ({error.strerror})", "check it"
+        ) from error
 
 
 def _read_table(root: Path) -> Table | None:
     suffix = root.suffix.lower()
     if root.is_dir():
         files = arrow_files(root)
-        return read_arrow(root, files) if files else None
+        return read_arrow(root, files) if files and not _has_class_folders(root) else None
     if not root.is_file():
         return None
     if suffix in table_file.SUFFIXES:
@@ -97,11 +102,15 @@ def _read_table(root: Path) -> Table | None:
 
 
 def _archives(root: Path) -> list[Path]:
-    """The archive, or those in a folder that holds nothing else."""
+    """The archive, or those in a folder without class folders."""
     if not root.is_dir():
         return [root] if root.is_file() and is_archive(root) else []
-    archives = archives_in(root)
-    return archives if archives and len(archives) == sum(1 for _ in list_files(root)) else []
+    return [] if _has_class_folders(root) else archives_in(root)
+
+
+def _has_class_folders(root: Path) -> bool:
+    """Whether a folder within this one holds an image, by its name: then what else lies about is no data set."""
+    return any(path.suffix.lower().lstrip(".") in IMAGE_SUFFIXES for path in root.glob("*/*"))
 
 
 def _read_archives(root: Path, archives: Sequence[Path], choice: TableChoice) -> Dataset:
