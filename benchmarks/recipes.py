@@ -13,8 +13,8 @@ Both are given what helps them: BatchNorm in inference mode throughout, pixels d
 both directions, early stopping by validation accuracy in either phase, and the weights of the best epoch. Their time is
 that until the end of the best epoch, as if somebody had known to stop there, and includes everything from the start of
 the process on. Headstart's is all of `headstart train` from an empty store on, its report included: the probe alone,
-the probe in four and in eight views, and what it does without options. What it does in ten minutes in eight views is taken from the
-result of `elpv_in_time.py`.
+the probe in four and in eight views, and what it does without options. What it does in ten minutes in eight views is
+taken from the result of `elpv_in_time.py`.
 
 For each recipe, the time that Headstart needs is that of the quickest of these whose mean accuracy is at least the
 recipe's. Two hours and a half on two cores. With `--seeds`, those of the result that aren't named stay.
