@@ -2,9 +2,9 @@
 
 Where images are few, a probe that is fitted to mirrored and turned copies as well knows better what matters in them,
 even for images that are shown upright in the end; it costs nothing where it is used. On the solar cells, averaged over
-eight divisions, eight views took accuracy on held-out images from 63.0 % to 66.2 % with 7 training images a class, from
-74.6 % to 76.6 % with 38 and from 78.1 % to 79.1 % with 80 (by hand, in no committed benchmark). Whether they do so for
-other images is for cross-validation to say.
+eight divisions, eight views took accuracy on held-out images from 63.7 % to 65.3 % with 7 training images a class, from
+73.4 % to 73.6 % with 18 and from 75.5 % to 76.7 % with 38; what cross-validation chose, to 64.4 %, 74.0 % and 76.1 %
+(by hand, in no committed benchmark).
 """
 
 from __future__ import annotations
