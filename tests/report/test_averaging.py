@@ -69,7 +69,7 @@ def test_what_averaging_would_bring_a_fine_tuned_network_is_offered(fake_run) ->
 def test_a_probe_that_was_not_fitted_to_views_is_no_promise_for_one_that_is(fake_run) -> None:
     found = looks_of(fake_run(finetuned=False, views=section(averaged_over=1)))
     assert "averaging the probe as it is over 4 views" in found.intro
-    assert found.intro.endswith("it would be fitted to those views as well, which wasn't tried here.")
+    assert found.intro.endswith("it would be fitted to just those views, which wasn't tried here.")
 
 
 @pytest.mark.parametrize("after", [0.33, 0.34])

@@ -190,7 +190,7 @@ def test_what_is_offered_is_what_was_measured() -> None:
     assert reason.endswith(", at 4 times the work an image")
     _, _, reason = noted(replace(gain, of="probe"), ONE_VIEW, 1)
     assert "averaging the probe as it is over 4 views takes the log loss from" in reason
-    assert "--test-views 4 would fit it to them as well, which wasn't tried" in reason
+    assert "--test-views 4 would fit it to just these, which wasn't tried" in reason
     assert noted(None, ONE_VIEW, 1) == ()
 
 

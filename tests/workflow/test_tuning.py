@@ -243,6 +243,29 @@ def test_the_deepest_stage_is_chosen_by_steps_timed_on_this_machine(
     assert choice(run, "fine-tuning from").startswith("the deepest stage above which 3 epochs fit into the time")
 
 
+def test_a_stage_above_the_default_one_is_taken_where_that_does_not_fit(
+    hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {"stage0": 1e6, "stage1": 0.01}
+    monkeypatch.setattr(tuning, "MOST_TRIALS", 1)
+    monkeypatch.setattr(tuning, "seconds_a_step", lambda base, probe, stage, detail, batch: seconds[stage])
+    run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=3, time="1h")
+    assert [(trial["cut"], trial["learning_rate"]) for trial in run.metrics["finetune"]["trials"]] == [("stage1", 2e-4)]
+
+
+def test_stages_around_the_default_one_come_deepest_first() -> None:
+    stages = ("stage0", "stage1", "stage2", "stage3")
+    assert tuning._around("stage1", stages, False) == (("stage0",), ("stage2",))
+    assert tuning._around("stage0", stages, True) == (("input",), ("stage1", "stage2"))
+
+
+def test_with_a_small_validation_part_time_is_left_to_train_in_every_fold() -> None:
+    trials: Any = SimpleNamespace(_left=lambda: 500.0, _is_small=True)
+    assert tuning._Trials._time_for_one(trials) == 500 / (1 + tuning.FOLDS)
+    trials._is_small = False
+    assert tuning._Trials._time_for_one(trials) == 500
+
+
 def test_where_the_input_has_shifted_the_whole_base_comes_first(
     hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

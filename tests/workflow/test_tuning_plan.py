@@ -104,6 +104,13 @@ def test_what_no_machine_could_do_in_time_is_not_timed(measured: list[str]) -> N
     assert measured == ["top"]
 
 
+def test_in_a_hurry_as_many_epochs_as_fit_are_trained_and_three_at_least(pace: Pace) -> None:
+    assert pace.hurried(RECIPE, FIXED + 11) == RECIPE
+    assert pace.hurried(RECIPE, FIXED + 4.5) == replace(RECIPE, epochs=4)
+    assert pace.hurried(RECIPE, -5.0) == replace(RECIPE, epochs=3)
+    assert pace.hurried(replace(RECIPE, epochs=1), 0.0) == replace(RECIPE, epochs=1)
+
+
 @pytest.mark.parametrize(
     ("left", "expected"),
     [

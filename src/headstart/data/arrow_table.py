@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headstart.data.arrow import SUFFIXES, ArrowFile
-from headstart.data.layout import is_junk, part_in
+from headstart.data.layout import PART_COLUMN, is_junk, part_in
 from headstart.data.table_file import Table
 from headstart.errors import DataError
 from headstart.images.file import Member
 
-PART_COLUMN = "split"
 # A damaged file may claim any number.
 MOST_ROWS = 10_000_000
 

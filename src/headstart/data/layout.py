@@ -10,6 +10,8 @@ from pathlib import Path
 from headstart.data.dataset import PART_NAMES, Dataset, Part, Sample
 from headstart.errors import DataError
 
+# What a column of parts is called where there is none to name it after.
+PART_COLUMN = "split"
 LAYOUT_HINT = "give a folder with one subfolder of images per class"
 _JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data.cells import as_text
-from headstart.data.layout import part_in
+from headstart.data.layout import PART_COLUMN, part_in
 from headstart.data.table_file import Table
 from headstart.errors import DataError, ImageError
 from headstart.images.file import Member, read_file
@@ -17,7 +17,7 @@ from headstart.images.file import Member, read_file
 IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif"})
 TEXT_SUFFIXES = frozenset({"cls", "txt"})
 LABEL_SUFFIXES = TEXT_SUFFIXES | {"json"}
-IMAGE_COLUMN, PART_COLUMN = "image", "split"
+IMAGE_COLUMN = "image"
 
 
 def is_web_dataset(members: Sequence[Member]) -> bool:

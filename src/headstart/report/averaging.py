@@ -76,7 +76,7 @@ def _offered(measured: dict[str, Any], kind: Kind) -> str:
         return f"{start}show what averaging over {count} views would bring, {cost}; --test-views {count} asks for it."
     return (
         f"{start}show what averaging the probe as it is over {count} views would bring, {cost}. Asked for with "
-        f"--test-views {count}, it would be fitted to those views as well, which wasn't tried here."
+        f"--test-views {count}, it would be fitted to just those views, which wasn't tried here."
     )
 
 

@@ -12,15 +12,12 @@ from typing import Any
 import numpy as np
 
 from headstart.evaluation.comparison import compare_paired
-from headstart.features.extract import FeatureSet
 from headstart.features.openvino import OpenVINOEngine
 from headstart.features.view_network import average_over_views
 from headstart.images.views import PLAIN
 from headstart.learn.augmentation import Augmentation
 from headstart.learn.decide import Candidate
-from headstart.learn.probe import Probe
-from headstart.workflow.classifiers import Classifier, FinetunedClassifier, refit_in_views
-from headstart.workflow.images import Images
+from headstart.workflow.classifiers import Classifier, FinetunedClassifier
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.session import Session
 from headstart.workflow.tuning_choice import AS_ASKED
@@ -72,21 +69,6 @@ class Gain:
         )
 
 
-def teach(session: Session, images: Images, pooled: FeatureSet, probe: Probe, averaging: Averaging) -> Probe:
-    """The probe fitted to all views that it learns from, which are in the store from then on.
-
-    It must be fitted to what it will be averaged over: one that has seen plain views only gains less.
-    """
-    if averaging.taught == (PLAIN,):
-        return probe
-    files = images.files("train") + images.files("validation")
-    session.extract("features", "Features of views", files, pooled, averaging.taught)
-    with session.watch.stage("probe", "Fitting the probe to views", total=1, unit="fits") as advance:
-        taught = refit_in_views(probe, pooled, averaging.taught, images.part("train"))
-        advance(1)
-    return taught
-
-
 def measure_gain(outcome: Outcome, plain_probe: Candidate, averaging: Averaging, seed: int) -> Gain | None:
     """What averaging brings to the classifier that was chosen or, where nobody asked for it, to what there is.
 
@@ -131,7 +113,7 @@ def note_views(session: Session, outcome: Outcome, averaging: Averaging, gain: G
         offer = f"at {gain.views} times the work an image{f': --test-views {gain.views}' if gain.is_lower else ''}"
         session.choose("test views", 1, f"as nothing else was asked for; {gain.in_words('averaging over')}, {offer}")
     elif gain is not None:
-        offer = f"--test-views {gain.views} would fit it to them as well, which wasn't tried, at as many times the work"
+        offer = f"--test-views {gain.views} would fit it to just these, which wasn't tried, at as many times the work"
         said = gain.in_words("averaging the probe as it is over")
         session.choose("test views", 1, f"as nothing else was asked for; {said}; {offer}")
 

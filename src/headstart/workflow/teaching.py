@@ -15,6 +15,7 @@ from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, Preset, View, exact_views
 from headstart.learn.finetune import Labelled
 from headstart.learn.probe import Probe, loss_of_views
+from headstart.workflow.classifiers import refit_in_views
 from headstart.workflow.images import Images
 from headstart.workflow.session import Session
 from headstart.workflow.tuning_choice import TuningChoice
@@ -56,6 +57,21 @@ def choose_taught(
     reason = f"cross-validated {probe.kind.loss_name} of {len(train.digests)} images as they are: {measured}"
     session.choose("probe learns from", f"{len(views)} view{'s' * (len(views) > 1)} an image, {best}", reason)
     return views
+
+
+def teach(session: Session, images: Images, pooled: FeatureSet, probe: Probe, taught: tuple[View, ...]) -> Probe:
+    """The probe fitted to all views that it learns from, which are in the store from then on.
+
+    What it will be averaged over must be among them: one that has seen plain views only gains less by that.
+    """
+    if taught == (PLAIN,):
+        return probe
+    files = images.files("train") + images.files("validation")
+    session.extract("features", "Features of views", files, pooled, taught)
+    with session.watch.stage("probe", "Fitting the probe to views", total=1, unit="fits") as advance:
+        fitted = refit_in_views(probe, pooled, taught, images.part("train"))
+        advance(1)
+    return fitted
 
 
 def _in_views(pooled: FeatureSet, part: Labelled, views: tuple[View, ...]) -> np.ndarray:

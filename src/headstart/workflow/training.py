@@ -38,7 +38,6 @@ from headstart.workflow.averaging import (
     Gain,
     measure_gain,
     note_views,
-    teach,
     view_metrics,
     write_network,
 )
@@ -48,6 +47,7 @@ from headstart.workflow.held_out import FOLDS
 from headstart.workflow.images import Images
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.session import Session
+from headstart.workflow.teaching import teach
 from headstart.workflow.tuning import tune
 from headstart.workflow.tuning_choice import AUTO, TuningChoice, parse_time
 from headstart.workflow.tuning_plan import Untuned
@@ -166,11 +166,11 @@ def train(
         probe = _fit_probe(session, images, pooled, cast(Asked, balance))
         averaging = choose_averaging(session, images, pooled, probe, tuning)
         # Before fine-tuning, which takes what time is left.
-        taught = teach(session, images, pooled, probe, averaging)
+        taught = teach(session, images, pooled, probe, averaging.taught)
         tuned = tune(session, images, pooled, taught, tuning, averaging)
         answering = _answering(session, images, pooled, taught, averaging, tuned)
         outcome = _decide(session, answering, tuned)
-        plain = ProbeClassifier(session, images, pooled, probe)
+        plain = answering if taught is probe else ProbeClassifier(session, images, pooled, probe)
         gain = measure_gain(outcome, plain.candidate, averaging, seed)
         note_views(session, outcome, averaging, gain)
         if outcome.chosen is outcome.probe and not images.kind.keeps_validation:

@@ -224,17 +224,18 @@ class Pace:
         """The recipe with as many of its epochs as fit into so many seconds; None where that is too few."""
         if self.is_hopeless(recipe, left):
             return None
-        whole, fixed = self.seconds(recipe), self.fixed(recipe)
-        if whole <= left:
-            return recipe
-        epochs = int(recipe.epochs * max(left - fixed, 0.0) / (whole - fixed))
+        epochs = self._epochs_in(recipe, left)
         return replace(recipe, epochs=epochs) if epochs >= _fewest(recipe) else None
 
     def hurried(self, recipe: Recipe, left: float) -> Recipe:
         """The recipe with as many of its epochs as fit, few as they may be; a deadline ends them where none do."""
+        fewest = min(FEWEST_EPOCHS, recipe.epochs)
+        return replace(recipe, epochs=max(self._epochs_in(recipe, left), fewest))
+
+    def _epochs_in(self, recipe: Recipe, left: float) -> int:
+        """How many of a recipe's epochs fit into so many seconds."""
         whole, fixed = self.seconds(recipe), self.fixed(recipe)
-        epochs = int(recipe.epochs * max(left - fixed, 0.0) / (whole - fixed))
-        return replace(recipe, epochs=min(max(epochs, FEWEST_EPOCHS), recipe.epochs))
+        return recipe.epochs if whole <= left else int(recipe.epochs * max(left - fixed, 0.0) / (whole - fixed))
 
 
 def _fewest(recipe: Recipe) -> int:
