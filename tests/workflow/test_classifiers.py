@@ -9,7 +9,7 @@ from headstart.evaluation.calibration import fit_temperature
 from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN
 from headstart.learn.finetune import Labelled, Recipe
 from headstart.learn.probe import fit_probe, refit_to_views
-from headstart.workflow.classifiers import FinetunedClassifier, refit_in_views
+from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier, refit_in_views
 
 VIEWS = (PLAIN, UPSIDE_DOWN, MIRRORED)
 
@@ -56,3 +56,18 @@ def test_a_probe_is_fitted_again_to_every_view_of_every_image() -> None:
     np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-6)
     np.testing.assert_allclose(found.weights, wanted.weights, atol=1e-4)
     assert np.abs(found.weights - probe.weights).max() > 1e-3
+
+
+def test_a_probe_that_learned_from_views_learns_from_them_again_and_answers_for_one() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.arange(30) % 2
+    features = {view: rng.normal(size=(30, 4)).astype(np.float32) + labels[:, None] for view in VIEWS}
+    pooled: Any = SimpleNamespace(load=lambda pairs: np.stack([features[view][int(digest)] for digest, view in pairs]))
+    part = Labelled([str(number) for number in range(30)], labels)
+    images: Any = SimpleNamespace(part=lambda _: part)
+    session: Any = None
+    probe = fit_probe(features[PLAIN], labels, 2, seed=0)
+    found = ProbeClassifier(session, images, pooled, probe, taught=VIEWS)
+    np.testing.assert_array_equal(found.validation_logits(images), probe.logits(features[PLAIN]))
+    found.refit(part)
+    np.testing.assert_array_equal(found.probe.weights, refit_in_views(probe, pooled, VIEWS, part).weights)

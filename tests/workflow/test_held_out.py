@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headstart.images.views import PLAIN
+from headstart.images.views import MIRRORED, PLAIN, View
 from headstart.learn.finetune import Labelled, Recipe
 from headstart.workflow import held_out as module
 from headstart.workflow import train
@@ -55,14 +55,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str], set
     return folds
 
 
-def ask(images: Any, probes: list[Any] | None = None) -> Any:
+def ask(images: Any, probes: list[Any] | None = None, taught: tuple[View, ...] = (PLAIN,)) -> Any:
     def train_again(train: Labelled, validation: Labelled, probe: Any) -> Any:
         if probes is not None:
             probes.append(probe)
         return set(train.digests), set(validation.digests)
 
     nothing: Any = None
-    return hold_out(images, nothing, nothing, (PLAIN,), Recipe("cut", (PLAIN,), 1), nothing, train_again)
+    return hold_out(images, nothing, nothing, taught, Recipe("cut", (PLAIN,), 1), nothing, train_again)
 
 
 def test_each_image_is_held_out_once_from_what_answers_for_it(asked: list[tuple[set[str], set[str], set[str]]]) -> None:
@@ -115,3 +115,12 @@ def test_a_run_with_a_small_validation_part_decides_by_folds(
         weights = ((some.folder / "weights.safetensors").read_bytes() for some in (run, plain))
         assert next(weights) == next(weights)
     assert run.metrics["finetune"] == plain.metrics["finetune"]
+
+
+def test_the_probe_of_a_fold_learns_from_the_views_of_the_run(
+    asked: list[tuple[set[str], set[str], set[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[Any] = []
+    monkeypatch.setattr(module, "refit_in_views", lambda probe, pooled, views, part: learned.append(views))
+    ask(images_of([0, 1] * 60, [0, 1] * 20), taught=(PLAIN, MIRRORED))
+    assert learned == [(PLAIN, MIRRORED)] * FOLDS
