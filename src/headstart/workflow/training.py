@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 
-from headstart.backend import prefer_onednn
+from headstart.backend import keep_freed_memory, prefer_onednn
 from headstart.catalog import DEFAULT_BASE
 from headstart.catalog.base import Base
 from headstart.data.audit import audit
@@ -145,6 +145,7 @@ def train(
         RunError: the run can't be written.
     """
     prefer_onednn()
+    keep_freed_memory()
     watch = Stopwatch(display)
     draft = RunDraft(Path(out))
     _check(Path(data), Path(out), precision, seed, balance)
