@@ -74,7 +74,7 @@ class Bench:
     def small_files(self, paths: list[Path], precision: Precision) -> dict[str, Any]:
         """Against what the cores allow, and against `tf.data` with `predict`."""
         features = self._features.pooled(precision)
-        engine: OpenVINOEngine[Any] = OpenVINOEngine(self._features.pooled_network, precision)
+        engine: OpenVINOEngine = OpenVINOEngine(self._features.pooled_network, precision)
         predict = tensorflow_side(self._features)
         turns = [
             {
@@ -114,7 +114,7 @@ class Bench:
             fresh = replace(features, store=store)
             return rate(len(paths), lambda: extract(paths, fresh))
 
-    def _engine_alone(self, engine: OpenVINOEngine[Any], paths: list[Path]) -> float:
+    def _engine_alone(self, engine: OpenVINOEngine, paths: list[Path]) -> float:
         inputs = [self._spec.render(path.read_bytes())[0] for path in paths[:ENGINE_INPUTS]]
         return rate(len(inputs), lambda: list(engine.stream(enumerate(inputs))))
 

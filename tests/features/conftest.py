@@ -44,7 +44,7 @@ def store(cache_dir: Path) -> Iterator[Store]:
         yield opened
 
 
-class ChannelMeans(Engine[Any]):
+class ChannelMeans(Engine):
     """Gives the mean of each channel, in an order of its own, and does what a test asks for after each input."""
 
     def __init__(self, identity: str = "means-1-f32", after_each: Callable[[int], None] = lambda taken: None) -> None:

@@ -81,7 +81,7 @@ def test_an_engine_stays_open_for_the_thread_that_used_it_last(
     choose(frozen, store)  # converts, and opens the network to check it
     opened: list[Path] = []
 
-    def opening(path: Path, precision: Any) -> OpenVINOEngine[bytes]:
+    def opening(path: Path, precision: Any) -> OpenVINOEngine:
         opened.append(path)
         return OpenVINOEngine(path, precision)
 

@@ -14,7 +14,7 @@ from headstart.features.boundary import prefix
 from headstart.features.engine import Engine, KerasEngine, LazyEngine
 from headstart.features.openvino import OpenVINOEngine, convert
 
-MakeEngine = Callable[[Any, Path], Engine[Any]]
+MakeEngine = Callable[[Any, Path], Engine]
 
 # Each engine from a Keras model and the same network converted.
 ENGINES: dict[str, MakeEngine] = {
@@ -27,7 +27,7 @@ CLOSE = 1e-5
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest, untrained: Any, untrained_network: Path) -> Engine[Any]:
+def engine(request: pytest.FixtureRequest, untrained: Any, untrained_network: Path) -> Engine:
     return ENGINES[request.param](untrained, untrained_network)
 
 
@@ -45,13 +45,13 @@ def test_every_engine_is_under_contract(untrained: Any, untrained_network: Path)
     assert covered == {engine for engine in Engine.__subclasses__() if engine.__module__.startswith("headstart.")}
 
 
-def test_the_outputs_are_those_of_the_model(engine: Engine[Any], inputs: np.ndarray, expected: np.ndarray) -> None:
+def test_the_outputs_are_those_of_the_model(engine: Engine, inputs: np.ndarray, expected: np.ndarray) -> None:
     found = engine.run(inputs)
     assert (found.shape, found.dtype) == (expected.shape, np.float32)
     assert error(found, expected) < CLOSE
 
 
-def test_each_input_keeps_its_tag(engine: Engine[Any], inputs: np.ndarray, expected: np.ndarray) -> None:
+def test_each_input_keeps_its_tag(engine: Engine, inputs: np.ndarray, expected: np.ndarray) -> None:
     tags = [("image", number) if number % 2 else None for number in range(len(inputs))]
     found = list(engine.stream(zip(tags, inputs, strict=True)))
     assert sorted(map(str, (tag for tag, _ in found))) == sorted(map(str, tags))
@@ -62,20 +62,20 @@ def test_each_input_keeps_its_tag(engine: Engine[Any], inputs: np.ndarray, expec
 
 
 def test_an_output_stays_as_it_is_while_others_are_computed(
-    engine: Engine[int], inputs: np.ndarray, expected: np.ndarray
+    engine: Engine, inputs: np.ndarray, expected: np.ndarray
 ) -> None:
     many = [(round_ * len(inputs) + number, array) for round_ in range(10) for number, array in enumerate(inputs)]
     for tag, output in list(engine.stream(many)):
         assert error(output, expected[tag % len(inputs)]) < CLOSE
 
 
-def test_a_batch_of_one_and_a_repeated_run_give_the_same(engine: Engine[int], inputs: np.ndarray) -> None:
+def test_a_batch_of_one_and_a_repeated_run_give_the_same(engine: Engine, inputs: np.ndarray) -> None:
     whole = engine.run(inputs)
     np.testing.assert_allclose(engine.run(inputs[3:4])[0], whole[3], rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(engine.run(inputs), whole)
 
 
-def test_an_input_need_not_lie_in_one_piece(engine: Engine[int], inputs: np.ndarray) -> None:
+def test_an_input_need_not_lie_in_one_piece(engine: Engine, inputs: np.ndarray) -> None:
     flipped = inputs[:, :, ::-1]
     np.testing.assert_array_equal(engine.run(flipped), engine.run(np.ascontiguousarray(flipped)))
 
@@ -84,11 +84,11 @@ def test_a_batch_keeps_its_order_whatever_order_the_engine_works_in(channel_mean
     np.testing.assert_array_equal(channel_means().run(inputs), [array.mean(axis=(0, 1)) for array in inputs])
 
 
-def test_an_empty_stream_gives_nothing(engine: Engine[Any]) -> None:
+def test_an_empty_stream_gives_nothing(engine: Engine) -> None:
     assert list(engine.stream([])) == []
 
 
-def test_inputs_are_taken_only_as_fast_as_the_engine_works(engine: Engine[int], inputs: np.ndarray) -> None:
+def test_inputs_are_taken_only_as_fast_as_the_engine_works(engine: Engine, inputs: np.ndarray) -> None:
     taken = 0
 
     def source() -> Iterator[tuple[int, np.ndarray]]:
@@ -109,7 +109,7 @@ def failing(inputs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def test_a_failing_source_stops_the_stream_and_not_the_engine(
-    engine: Engine[int], inputs: np.ndarray, expected: np.ndarray
+    engine: Engine, inputs: np.ndarray, expected: np.ndarray
 ) -> None:
     for _ in range(5):
         with pytest.raises(OSError, match="the disk is gone"):
@@ -117,7 +117,7 @@ def test_a_failing_source_stops_the_stream_and_not_the_engine(
         assert error(engine.run(inputs[:2]), expected[:2]) < CLOSE
 
 
-def test_a_stream_left_early_spoils_no_later_one(engine: Engine[Any], inputs: np.ndarray, expected: np.ndarray) -> None:
+def test_a_stream_left_early_spoils_no_later_one(engine: Engine, inputs: np.ndarray, expected: np.ndarray) -> None:
     for _ in range(5):
         for _ in engine.stream((("old", number), array) for number, array in enumerate(inputs)):
             break
@@ -152,5 +152,5 @@ def test_openvino_agrees_with_keras_on_a_real_base(cut: str, tmp_path: Path, mak
     files = sorted(make_images(tmp_path / "images", {"a": 2, "b": 2}, size=300).rglob("*.png"))
     images = np.stack([base.spec.render(file.read_bytes())[0] for file in files])
     convert(part, tmp_path / "network.xml")
-    found = OpenVINOEngine[int](tmp_path / "network.xml", "f32").run(images)
-    assert error(found, KerasEngine[int](part).run(images)) < CLOSE
+    found = OpenVINOEngine(tmp_path / "network.xml", "f32").run(images)
+    assert error(found, KerasEngine(part).run(images)) < CLOSE

@@ -16,7 +16,7 @@ def made() -> list[Any]:
 
 
 @pytest.fixture
-def lazy(made: list[Any], channel_means: Any) -> LazyEngine[Any]:
+def lazy(made: list[Any], channel_means: Any) -> LazyEngine:
     def make() -> Any:
         made.append(channel_means())
         return made[-1]
@@ -24,14 +24,14 @@ def lazy(made: list[Any], channel_means: Any) -> LazyEngine[Any]:
     return LazyEngine("means-1-f32", make)
 
 
-def test_it_is_known_without_being_made(lazy: LazyEngine[Any], made: list[Any]) -> None:
+def test_it_is_known_without_being_made(lazy: LazyEngine, made: list[Any]) -> None:
     assert lazy.identity == "means-1-f32"
     assert list(lazy.stream([])) == []
     assert made == []
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])
-def test_it_is_made_once_and_gives_every_output(lazy: LazyEngine[Any], made: list[Any], count: int) -> None:
+def test_it_is_made_once_and_gives_every_output(lazy: LazyEngine, made: list[Any], count: int) -> None:
     batch = np.random.default_rng(0).normal(size=(count, 4, 4, 2)).astype(np.float32)
     np.testing.assert_allclose(lazy.run(batch), batch.mean((1, 2)))
     assert len(made) == 1

@@ -36,9 +36,9 @@ def test_a_linear_head_gives_features_times_weights_plus_bias(pooled: Path, inpu
     rng = np.random.default_rng(2)
     weights, bias = rng.normal(size=(32, 5)).astype(np.float32), rng.normal(size=5).astype(np.float32)
     append_linear_head(pooled, weights, bias, tmp_path / "classifier.xml")
-    logits = OpenVINOEngine[int](tmp_path / "classifier.xml").run(inputs)
+    logits = OpenVINOEngine(tmp_path / "classifier.xml").run(inputs)
     assert logits.shape == (11, 5)
-    features = OpenVINOEngine[int](pooled).run(inputs)
+    features = OpenVINOEngine(pooled).run(inputs)
     np.testing.assert_allclose(logits, features @ weights + bias, rtol=1e-4, atol=1e-5)
 
 

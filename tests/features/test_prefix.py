@@ -55,7 +55,7 @@ def test_a_keras_prefix_becomes_a_network_that_computes_the_same(
 ) -> None:
     network = converted(Prefix("untrained", lambda: untrained), cache_dir)
     expected = np.asarray(untrained(inputs, training=False))
-    np.testing.assert_allclose(OpenVINOEngine[int](network).run(inputs), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(OpenVINOEngine(network).run(inputs), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_prefix_is_converted_once(counted: Counted, cache_dir: Path) -> None:

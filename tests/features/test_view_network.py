@@ -38,7 +38,7 @@ def photograph() -> bytes:
 
 
 def logits(network: Path, inputs: list[np.ndarray]) -> np.ndarray:
-    return OpenVINOEngine[int](network).run(np.stack(inputs))
+    return OpenVINOEngine(network).run(np.stack(inputs))
 
 
 @pytest.mark.parametrize("view", ALL, ids=lambda view: view.key)

@@ -22,7 +22,7 @@ from headstart.learn.stored import Stored, feature_batches, store_features, trai
 SAMPLES = 20
 
 
-class Doubling(Engine[Any]):
+class Doubling(Engine):
     """Doubles its inputs and gives them in an order of its own."""
 
     identity = "doubling"

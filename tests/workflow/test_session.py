@@ -13,7 +13,7 @@ from headstart.progress import NoDisplay, Stopwatch
 from headstart.workflow.session import FINISHING_SECONDS, Session
 
 
-class SlowEngine(Engine[bytes]):
+class SlowEngine(Engine):
     """Takes ten milliseconds an image, and much longer for the first one."""
 
     is_ready = False

@@ -26,7 +26,7 @@ class ArrayFeatures:
     """
 
     network: str
-    engine: Engine[bytes]
+    engine: Engine
     store: Store
     shape: tuple[int, ...]
 

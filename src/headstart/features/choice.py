@@ -32,7 +32,7 @@ def choose_engine(
     engine: str,
     precision: str,
     say: Callable[[str], None],
-) -> Engine[bytes]:
+) -> Engine:
     """The engine that was asked for, or the fast one where it can run the prefix.
 
     Args:
@@ -65,7 +65,7 @@ def choose_engine(
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path, precision: Precision, thread: int) -> OpenVINOEngine[bytes]:
+def _opened(path: Path, precision: Precision, thread: int) -> OpenVINOEngine:
     """The engine used last stays open: for the few images that are new to a second call, opening it takes longest.
 
     Args:
@@ -85,7 +85,7 @@ def _check(path: Path, prefix: keras.Model, sample: np.ndarray) -> None:
     import keras
 
     expected = keras.ops.convert_to_numpy(prefix(sample, training=True))
-    found = OpenVINOEngine[int](path).run(sample)
+    found = OpenVINOEngine(path).run(sample)
     error = float(np.linalg.norm(found - expected) / max(float(np.linalg.norm(expected)), 1e-12))
     if error > TOLERANCE:
         raise EngineError(f"OpenVINO's answer differs from that of Keras by {error:.1%}", "use engine='keras'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Tag = TypeVar("Tag")
 
 
-class Engine(ABC, Generic[Tag]):
+class Engine(ABC):
     """Runs a network over a stream of inputs."""
 
     @property
@@ -37,11 +37,11 @@ class Engine(ABC, Generic[Tag]):
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """The outputs of a batch in the order of its inputs, shape (batch, …), float32."""
-        outputs: dict[Any, np.ndarray] = dict(self.stream(enumerate(batch)))  # type: ignore[arg-type]
+        outputs: dict[Any, np.ndarray] = dict(self.stream(enumerate(batch)))
         return np.stack([outputs[number] for number in range(len(batch))])
 
 
-class LazyEngine(Engine[Tag]):
+class LazyEngine(Engine):
     """An engine that is made when the first input comes: where every feature is stored already, it never is.
 
     Args:
@@ -49,7 +49,7 @@ class LazyEngine(Engine[Tag]):
         make: makes it.
     """
 
-    def __init__(self, identity: str, make: Callable[[], Engine[Tag]]) -> None:
+    def __init__(self, identity: str, make: Callable[[], Engine]) -> None:
         self._identity = identity
         self._make = make
 
@@ -63,7 +63,7 @@ class LazyEngine(Engine[Tag]):
             yield from self._make().stream(chain([first], remaining))
 
 
-class KerasEngine(Engine[Tag]):
+class KerasEngine(Engine):
     """Runs a Keras model in batches, on whatever backend Keras has. The reference.
 
     Args:

@@ -53,7 +53,7 @@ class FeatureSet:
 
     spec: ImageSpec
     network: str
-    engine: Engine[bytes]
+    engine: Engine
     store: Store
     precision: Precision
     dtype: str

@@ -29,7 +29,7 @@ PRECISIONS = ("auto", "f32", "bf16")
 BF16_TOLERANCE = 0.03
 
 
-class OpenVINOEngine(Engine[Tag]):
+class OpenVINOEngine(Engine):
     """Runs a converted network on the CPU.
 
     Args:
@@ -210,7 +210,7 @@ def choose_precision(network: Path, sample: np.ndarray, *, has_bf16: bool | None
     """
     if not (cpu_has_bf16() if has_bf16 is None else has_bf16):
         return "f32", "this CPU doesn't compute in bf16"
-    exact, rounded = (OpenVINOEngine[int](network, precision).run(sample) for precision in ("f32", "bf16"))
+    exact, rounded = (OpenVINOEngine(network, precision).run(sample) for precision in ("f32", "bf16"))
     error = float(np.linalg.norm(rounded - exact) / max(float(np.linalg.norm(exact)), 1e-12))
     verdict = f"on the first {len(sample)} images bf16 differs from f32 by {error:.2%}"
     return ("bf16", verdict) if error <= BF16_TOLERANCE else ("f32", f"{verdict}, more than {BF16_TOLERANCE:.0%}")

@@ -52,7 +52,7 @@ class BaseFeatures:
         return self._feature_set(cut, network, precision, "float16")
 
     def _feature_set(self, name: str, network: Path, precision: Precision, dtype: str) -> FeatureSet:
-        engine = OpenVINOEngine[bytes](network, precision)
+        engine = OpenVINOEngine(network, precision)
         return FeatureSet(self.base.spec, self._identity(name), engine, self._store, precision, dtype)
 
     @property

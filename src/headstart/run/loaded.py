@@ -34,7 +34,7 @@ class Run:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._engine: OpenVINOEngine[Any] | None = None
+        self._engine: OpenVINOEngine | None = None
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -161,7 +161,7 @@ class Run:
             yield number, answers.answer(str(paths[number]), found)
         yield from failures
 
-    def _load_engine(self, *, many: bool) -> OpenVINOEngine[Any]:
+    def _load_engine(self, *, many: bool) -> OpenVINOEngine:
         from headstart.features.openvino import OpenVINOEngine
 
         if self._engine is None:
@@ -172,7 +172,7 @@ class Run:
             self._check_shapes(self._engine)
         return self._engine
 
-    def _check_shapes(self, engine: OpenVINOEngine[Any]) -> None:
+    def _check_shapes(self, engine: OpenVINOEngine) -> None:
         """A manifest that was edited may promise other images or labels than the network takes and gives."""
         spec = ImageSpec.from_dict(self.manifest.image_spec)
         promised = (spec.height, spec.width, 3), (len(self.labels),)

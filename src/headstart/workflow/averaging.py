@@ -147,7 +147,7 @@ def write_network(chosen: Classifier, network: Path, sample: np.ndarray) -> Late
 
 
 def _time(networks: Sequence[Path], image: np.ndarray) -> Latency:
-    engines = [OpenVINOEngine[int](network, hint="latency") for network in networks]
+    engines = [OpenVINOEngine(network, hint="latency") for network in networks]
     for engine in engines:
         engine.run(image)  # the first run sets up memory
     # In turn, so that what else the machine does disturbs both alike.
@@ -155,7 +155,7 @@ def _time(networks: Sequence[Path], image: np.ndarray) -> Latency:
     return Latency(*np.min(rounds, axis=0).tolist())
 
 
-def _milliseconds(engine: OpenVINOEngine[int], image: np.ndarray) -> float:
+def _milliseconds(engine: OpenVINOEngine, image: np.ndarray) -> float:
     start = time.perf_counter()
     engine.run(image)
     return 1000 * (time.perf_counter() - start)

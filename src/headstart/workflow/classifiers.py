@@ -228,5 +228,5 @@ def _logits_of(network: Path, files: Sequence[ImageFile], spec: ImageSpec, advan
                 raise DataError(f"{file} can't be read any more: {rendered}", "leave the images alone and try again")
             yield number, rendered
 
-    logits = dict(OpenVINOEngine[int](network).stream(inputs()))
+    logits = dict(OpenVINOEngine(network).stream(inputs()))
     return np.stack([logits[number] for number in range(len(logits))])

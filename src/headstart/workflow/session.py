@@ -68,7 +68,7 @@ class Session:
         """Seconds for learning: what is left of the budget once the network ran so often and everything is written."""
         return self.budget - self.watch.total() - FINISHING_SECONDS - looks * self.seconds_an_image()
 
-    def time_network(self, engine: Engine[bytes], inputs: np.ndarray) -> None:
+    def time_network(self, engine: Engine, inputs: np.ndarray) -> None:
         """Find out how long an image takes, since the store may have all features, so that none is computed."""
         engine.run(inputs)  # the first time it sets things up
         start = time.perf_counter()

@@ -361,7 +361,7 @@ def _check_network(
 ) -> None:
     """The network that is written must say what learning came to, from the files' bytes on."""
     kind, temperature = candidate.kind, candidate.temperature
-    written = kind.predict(OpenVINOEngine[int](network, hint="latency").run(inputs), temperature)
+    written = kind.predict(OpenVINOEngine(network, hint="latency").run(inputs), temperature)
     gap = float(np.abs(written - kind.predict(logits[: len(inputs)], temperature)).max()) / kind.unit
     if gap > tolerance:
         raise EngineError(
