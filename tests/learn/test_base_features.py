@@ -15,7 +15,7 @@ from headstart.errors import UnknownNameError
 from headstart.features.boundary import prefix
 from headstart.features.extract import extract
 from headstart.features.store import Store
-from headstart.images.views import PLAIN
+from headstart.images.views import MIRRORED, PLAIN
 from headstart.learn.base_features import BaseFeatures
 
 
@@ -66,6 +66,33 @@ def test_features_at_a_cut_are_the_outputs_of_its_prefix_in_half_precision(
     expected = np.asarray(prefix(BASE.build(), "stage1")(rendered(images), training=False))
     assert (found.dtype, found.shape) == (np.float16, (6, 8, 8, 16))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_one_run_gives_pooled_features_and_a_map(features: BaseFeatures, images: list[Path], cache_dir: Path) -> None:
+    both = features.pooled_with_map("stage1", "f32")
+    digests = extract(images, both, (PLAIN, MIRRORED)).digests
+    wanted = [(digests[path], view) for path in images for view in (PLAIN, MIRRORED)]
+    with Store(cache_dir / "apart") as store:
+        apart = BaseFeatures(BASE, store)
+        for some, kept in ((apart.pooled("f32"), both), (apart.at("stage1", "f32"), features.at("stage1", "f32"))):
+            extract(images, some, (PLAIN, MIRRORED))
+            found, expected = kept.load(wanted), some.load(wanted)
+            assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+            np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_what_one_run_gave_is_not_computed_again(features: BaseFeatures, images: list[Path]) -> None:
+    assert extract(images, features.pooled_with_map("stage1", "f32")).computed == 6
+    assert extract(images, features.pooled("f32")).computed == 0
+    assert extract(images, features.at("stage1", "f32")).computed == 0
+
+
+def test_a_map_is_not_looked_for_where_the_pooled_features_are_there(
+    features: BaseFeatures, images: list[Path]
+) -> None:
+    extract(images, features.pooled("f32"))
+    assert extract(images, features.pooled_with_map("stage1", "f32")).computed == 0
+    assert extract(images, features.at("stage1", "f32")).computed == 6
 
 
 def test_features_of_different_places_and_precisions_have_different_keys(features: BaseFeatures) -> None:

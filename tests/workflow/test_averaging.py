@@ -204,17 +204,7 @@ def test_fewer_views_than_were_asked_for_are_explained() -> None:
 def test_both_networks_are_timed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
     engine = lambda path, hint: SimpleNamespace(run=lambda sample: ran.append(f"{path} {len(sample)}"))  # noqa: E731
-    monkeypatch.setattr(module, "OpenVINOEngine", _Engines(engine))
+    monkeypatch.setattr(module, "OpenVINOEngine", engine)
     pace = module._time([Path("one"), Path("all")], np.zeros((1, 2, 2, 3), np.float32))
     assert ran == ["one 1", "all 1"] * (1 + module.TIMED_ROUNDS)
     assert min(pace.one_view, pace.averaged) >= 0
-
-
-class _Engines:
-    """Stands in for the engine's class, which is subscribed with the type of its tags."""
-
-    def __init__(self, make: Callable[..., Any]) -> None:
-        self._make = make
-
-    def __getitem__(self, tag: Any) -> Callable[..., Any]:
-        return self._make

@@ -17,7 +17,7 @@ from headstart.learn.augmentation import Augmentation
 from headstart.learn.finetune import Labelled
 from headstart.learn.soup import Soup, Weights
 from headstart.run import Run
-from headstart.workflow import train, tuning, tuning_plan
+from headstart.workflow import outset, pace, train, tuning, tuning_plan
 from headstart.workflow.classifiers import FinetunedClassifier
 
 
@@ -183,25 +183,24 @@ def test_fine_tuning_must_beat_the_probe_that_would_be_the_answer_without_it(
 def test_no_more_views_are_taken_than_the_store_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of a megabyte holds two views of 80 + 20 images with 1,000 half-precision numbers each, and not three."""
     chosen: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(tuning, "size_at", lambda model, stage: 1000)
+    monkeypatch.setattr(outset, "size_at", lambda model, stage: 1000)
     session = SimpleNamespace(
         store=SimpleNamespace(budget_bytes=1_000_000),
         seed=0,
         choose=lambda *said: chosen.append(said),
         features=SimpleNamespace(model=None),
-        seconds_an_image=lambda: 0.01,
     )
-    monkeypatch.setattr(tuning, "Effort", lambda model, images: SimpleNamespace(in_images=lambda stage, views: 100))
+    start: Any = SimpleNamespace(stage="stage1", pace=SimpleNamespace(seconds_a_view=lambda stage: 1.0))
     sizes = {"train": 80, "validation": 20}
     images = SimpleNamespace(part=lambda part: Labelled([""] * sizes[part], np.zeros(sizes[part], np.int64)))
     augmentation = Augmentation("flips", "measured")
-    assert len(tuning._affordable_views(session, images, "stage1", augmentation, (1, 4), math.inf)) == 2
+    assert len(tuning._affordable_views(session, images, start, augmentation, (1, 4), math.inf)) == 2
     assert chosen == [("views", "2, flips", "measured; the store has room for 2 of 4 views")]
     session.store.budget_bytes = 10_000_000
-    assert len(tuning._affordable_views(session, images, "stage1", augmentation, (1, 4), math.inf)) == 4
-    assert len(tuning._affordable_views(session, images, "stage1", augmentation, (1, 4), 6.0)) == 3
+    assert len(tuning._affordable_views(session, images, start, augmentation, (1, 4), math.inf)) == 4
+    assert len(tuning._affordable_views(session, images, start, augmentation, (1, 4), 6.0)) == 3
     assert chosen[-1][2] == "measured; more of the 4 wanted would take over half of the time that is left"
-    assert len(tuning._affordable_views(session, images, "stage1", augmentation, (2, 4), 0.1)) == 2
+    assert len(tuning._affordable_views(session, images, start, augmentation, (2, 4), 0.1)) == 2
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +236,7 @@ def test_the_deepest_stage_is_chosen_by_steps_timed_on_this_machine(
     seconds = {"stage0": 1e6, "stage1": 0.01}
     monkeypatch.setattr(tuning_plan, "MOST_MULTIPLICATIONS", 0)
     monkeypatch.setattr(tuning, "MOST_TRIALS", 1)
-    monkeypatch.setattr(tuning, "seconds_a_step", lambda base, probe, stage, detail, batch: seconds[stage])
+    monkeypatch.setattr(outset, "seconds_a_step", lambda base, probe, stage, detail, batch: seconds[stage])
     run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=3, time="1h")
     assert [trial["cut"] for trial in run.metrics["finetune"]["trials"]] == ["stage1"]
     assert choice(run, "fine-tuning from").startswith("the deepest stage above which 3 epochs fit into the time")
@@ -248,15 +247,9 @@ def test_a_stage_above_the_default_one_is_taken_where_that_does_not_fit(
 ) -> None:
     seconds = {"stage0": 1e6, "stage1": 0.01}
     monkeypatch.setattr(tuning, "MOST_TRIALS", 1)
-    monkeypatch.setattr(tuning, "seconds_a_step", lambda base, probe, stage, detail, batch: seconds[stage])
+    monkeypatch.setattr(outset, "seconds_a_step", lambda base, probe, stage, detail, batch: seconds[stage])
     run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=3, time="1h")
     assert [(trial["cut"], trial["learning_rate"]) for trial in run.metrics["finetune"]["trials"]] == [("stage1", 2e-4)]
-
-
-def test_stages_around_the_default_one_come_deepest_first() -> None:
-    stages = ("stage0", "stage1", "stage2", "stage3")
-    assert tuning._around("stage1", stages, False) == (("stage0",), ("stage2",))
-    assert tuning._around("stage0", stages, True) == (("input",), ("stage1", "stage2"))
 
 
 def test_with_a_small_validation_part_time_is_left_to_train_in_every_fold() -> None:
@@ -269,7 +262,7 @@ def test_with_a_small_validation_part_time_is_left_to_train_in_every_fold() -> N
 def test_where_the_input_has_shifted_the_whole_base_comes_first(
     hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "has_input_shift", lambda session, images, probe: True)
+    monkeypatch.setattr(outset, "has_input_shift", lambda session, images, probe: True)
     monkeypatch.setattr(tuning, "MOST_TRIALS", 2)
     run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=3, time="1h")
     assert run.metrics["finetune"]["trials"][0]["cut"] == "input"
@@ -282,11 +275,11 @@ def test_timing_steps_for_another_way_leaves_the_network_as_it_was_trained(
     """Steps are timed with the layers of the one network that there is."""
     seconds = {"stage0": 1e-3, "stage1": 1e6}
     monkeypatch.setattr(tuning_plan, "MOST_MULTIPLICATIONS", 0)
-    monkeypatch.setattr(tuning, "seconds_a_step", lambda base, probe, stage, detail, batch: seconds[stage])
+    monkeypatch.setattr(outset, "seconds_a_step", lambda base, probe, stage, detail, batch: seconds[stage])
     monkeypatch.setattr(tuning, "deepest_fitting", lambda pace, recipes, left: recipes[0])
     monkeypatch.setattr(tuning, "MOST_TRIALS", 2)
     monkeypatch.setattr(tuning, "is_too_small", lambda images: False)
-    monkeypatch.setattr(tuning._Trials, "_fits", lambda trials, recipe: trials._seconds_a_step(recipe.cut) < 0)
+    monkeypatch.setattr(tuning._Trials, "_fits", lambda trials, recipe: trials._pace._measure(recipe.cut) < 0)
     options: dict[str, Any] = {"epochs": 10, "learning_rate": 1e-3, "time": "1h"}
     run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, **options)
     assert run.manifest.chosen == "finetune"
@@ -359,7 +352,7 @@ def test_what_more_time_would_have_tried_is_said(
 def test_features_that_would_take_longer_than_the_time_are_not_begun(
     hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning_plan, "NEW_CUT_SECONDS", 1e6)
+    monkeypatch.setattr(pace, "NEW_CUT_SECONDS", 1e6)
     run = train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, epochs=1, time="2m")
     assert (run.manifest.chosen, run.metrics["finetune"]) == ("probe", None)
     assert choice(run, "classifier").startswith("the time given is too short for the features")

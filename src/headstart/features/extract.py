@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from math import prod
 from typing import TypeVar
 
 import numpy as np
@@ -36,6 +37,8 @@ GROUPS_AHEAD_A_CORE = 2
 LOADED_AT_ONCE = 500
 
 _Result = TypeVar("_Result")
+# The sha256 of a file, and which rendering of it.
+Rendering = tuple[str, View]
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,43 @@ class FeatureSet:
         parts = (digest, view.key, self.spec.key, self.network, self.engine.identity, self.dtype)
         return hashlib.sha256("\n".join(parts).encode()).digest()
 
-    def load(self, images: Sequence[tuple[str, View]]) -> np.ndarray:
-        """Stored features of images, each the sha256 of its file with a view; shape (images, …).
+    def missing(self, images: Sequence[Rendering]) -> list[Rendering]:
+        """Those whose feature the store hasn't got."""
+        keys = {self.key(*image): image for image in images}
+        return [keys[key] for key in self.store.missing(list(keys))]
+
+    def keep(self, image: Rendering, output: np.ndarray) -> None:
+        """Put what the engine gave for an image into the store."""
+        self.store.put(self.key(*image), output.astype(self.dtype, copy=False))
+
+    def load(self, images: Sequence[Rendering]) -> np.ndarray:
+        """Stored features of images, shape (images, …).
 
         Raises:
             StoreError: one isn't there any more, or has been damaged.
         """
         return load_all(self.store, [self.key(digest, view) for digest, view in images])
+
+
+@dataclass(frozen=True)
+class WithMap(FeatureSet):
+    """Features of a network's top, whose engine gives the map at a cut below as well: computing one keeps both.
+
+    They are the features that a network without the map gives, under the same keys; where the store has one, the map
+    isn't looked for.
+
+    Attributes:
+        at_cut: the kind of the maps.
+        shape: of a map. The engine's output is one row, the feature first and then the map.
+    """
+
+    at_cut: FeatureSet
+    shape: tuple[int, ...]
+
+    def keep(self, image: Rendering, output: np.ndarray) -> None:
+        feature, flat = np.split(output, [output.size - prod(self.shape)])
+        super().keep(image, feature)
+        self.at_cut.keep(image, flat.reshape(self.shape))
 
 
 def load_all(store: Store, keys: Sequence[bytes]) -> np.ndarray:
@@ -119,11 +152,11 @@ class Extraction:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A file after reading: the inputs that the engine must still see, each with the key of its feature."""
+    """A file after reading: the inputs that the engine must still see, each with what it is of."""
 
     file: ImageFile
     digest: str | None
-    inputs: list[tuple[bytes, np.ndarray]]
+    inputs: list[tuple[Rendering, np.ndarray]]
     failure: str | None
     seconds: float
 
@@ -149,8 +182,8 @@ def extract(
     with ThreadPoolExecutor(cpu_cores(), thread_name_prefix="decode") as pool:
         prepared = _in_order(pool, lambda group: _prepare(group, features, tuple(views)), files)
         inputs = _account(prepared, result, len(views), advance)
-        for key, feature in features.engine.stream(inputs):
-            features.store.put(key, feature.astype(features.dtype, copy=False))
+        for image, output in features.engine.stream(inputs):
+            features.keep(image, output)
     features.store.flush()
     return result
 
@@ -186,9 +219,10 @@ def _prepare(group: Sequence[ImageFile], features: FeatureSet, views: tuple[View
 
 
 def _look_up(read: Sequence[_Read], features: FeatureSet, views: tuple[View, ...]) -> list[_Prepared]:
-    wanted = [{features.key(found.digest, view): view for view in views} if found.digest else {} for found in read]
-    missing = set(features.store.missing([key for keys in wanted for key in keys]))
-    return [_rendered(found, features.spec, keys, missing) for found, keys in zip(read, wanted, strict=True)]
+    wanted = [[(found.digest, view) for view in views] if found.digest else [] for found in read]
+    missing = set(features.missing([image for images in wanted for image in images]))
+    left = [[image for image in images if image in missing] for images in wanted]
+    return [_rendered(found, features.spec, images) for found, images in zip(read, left, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -211,15 +245,14 @@ def _read(file: ImageFile) -> _Read:
     return _Read(file, data, hashlib.sha256(data).hexdigest(), seconds=time.perf_counter() - start)
 
 
-def _rendered(read: _Read, spec: ImageSpec, wanted: dict[bytes, View], missing: set[bytes]) -> _Prepared:
-    """A file decoded, if one of the wanted features is missing."""
+def _rendered(read: _Read, spec: ImageSpec, missing: list[Rendering]) -> _Prepared:
+    """A file decoded, if one of its features is missing."""
     start = time.perf_counter()
-    keys = [key for key in wanted if key in missing]
-    inputs: list[tuple[bytes, np.ndarray]] = []
+    inputs: list[tuple[Rendering, np.ndarray]] = []
     failure = read.failure
     try:
-        if keys:
-            inputs = list(zip(keys, spec.render(read.data, tuple(wanted[key] for key in keys)), strict=True))
+        if missing:
+            inputs = list(zip(missing, spec.render(read.data, tuple(view for _, view in missing)), strict=True))
     except ImageError as error:
         failure = str(error)
     return _Prepared(read.file, read.digest, inputs, failure, read.seconds + time.perf_counter() - start)
@@ -227,7 +260,7 @@ def _rendered(read: _Read, spec: ImageSpec, wanted: dict[bytes, View], missing: 
 
 def _account(
     prepared: Iterable[_Prepared], result: Extraction, views: int, advance: Callable[[int], None]
-) -> Iterator[tuple[bytes, np.ndarray]]:
+) -> Iterator[tuple[Rendering, np.ndarray]]:
     """Passes inputs on to the engine and keeps the books."""
     for item in prepared:
         result.decode_seconds += item.seconds

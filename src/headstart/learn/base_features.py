@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from headstart.catalog.base import Base
 from headstart.features.boundary import prefix
-from headstart.features.extract import FeatureSet
-from headstart.features.openvino import OpenVINOEngine, Precision
+from headstart.features.engine import LazyEngine
+from headstart.features.extract import FeatureSet, WithMap
+from headstart.features.openvino import OpenVINOEngine, Precision, identity_of
 from headstart.features.prefix import Prefix, converted
 from headstart.features.store import Store
 from headstart.learn.heads import pool
@@ -51,6 +52,17 @@ class BaseFeatures:
         network = converted(Prefix(self._identity(cut), lambda: prefix(self.model, cut)), self._store.folder)
         return self._feature_set(cut, network, precision, "float16")
 
+    def pooled_with_map(self, cut: str, precision: Precision) -> WithMap:
+        """Pooled features with the output of a cut, as `at` would give it, in one run of the network."""
+        name = f"{self._pooled_name} and {cut}"
+        prefixed = Prefix(self._identity(name), lambda: self._model_with_map(cut))
+        engine = LazyEngine(
+            identity_of(precision), lambda: OpenVINOEngine(converted(prefixed, self._store.folder), precision)
+        )
+        shape = tuple(prefix(self.model, cut).outputs[0].shape[1:])
+        kept = self.base.spec, self._identity(self._pooled_name), engine, self._store, precision, "float32"
+        return WithMap(*kept, at_cut=self.at(cut, precision), shape=shape)
+
     def _feature_set(self, name: str, network: Path, precision: Precision, dtype: str) -> FeatureSet:
         engine = OpenVINOEngine(network, precision)
         return FeatureSet(self.base.spec, self._identity(name), engine, self._store, precision, dtype)
@@ -67,3 +79,12 @@ class BaseFeatures:
         import keras  # after the model, whose building loads it quietly
 
         return keras.Model(model.input, pool(model, self.base.detail), name=f"{model.name}_pooled")
+
+    def _model_with_map(self, cut: str) -> keras.Model:
+        """One output, as engines have: the pooled features and then the cut's map, in one row."""
+        import keras
+
+        below = prefix(self.model, cut)
+        flat = keras.layers.Flatten(name="map_in_a_row")(below.outputs[0])
+        both = keras.layers.Concatenate(name="pooled_and_map")([pool(self.model, self.base.detail), flat])
+        return keras.Model(self.model.input, both, name=f"{self.model.name}_with_map")

@@ -6,6 +6,7 @@ what is random while training, such as dropout, is switched off. Only then can a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headstart.errors import UsageError
@@ -74,6 +75,12 @@ def freeze_below(model: keras.Model, cut: str) -> None:
     """
     for layer in prefix(model, cut).layers:
         layer.trainable = False
+
+
+def set_trainable(layers: Iterable[tuple[Any, bool]]) -> None:
+    """Make each layer trainable, or not, as it says."""
+    for layer, trainable in layers:
+        layer.trainable = trainable
 
 
 def is_batch_norm(layer: Any) -> bool:

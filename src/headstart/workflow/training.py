@@ -46,6 +46,7 @@ from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
 from headstart.workflow.held_out import FOLDS
 from headstart.workflow.images import Images
 from headstart.workflow.outcome import Outcome
+from headstart.workflow.outset import Outset, set_out
 from headstart.workflow.session import Session
 from headstart.workflow.teaching import teach
 from headstart.workflow.tuning import tune
@@ -165,10 +166,12 @@ def train(
         pooled = _prepare(session, dataset, precision)
         images = _audit_and_divide(session, dataset, pooled)
         probe = _fit_probe(session, images, pooled, cast(Asked, balance))
-        averaging = choose_averaging(session, images, pooled, probe, tuning)
+        outset = set_out(session, images, probe, tuning)
+        seen = _features_of_views(session, pooled, outset)
+        averaging = choose_averaging(session, images, seen, probe, tuning)
         # Before fine-tuning, which takes what time is left.
-        taught = teach(session, images, pooled, probe, averaging.taught)
-        tuned = tune(session, images, pooled, taught, tuning, averaging)
+        taught = teach(session, images, seen, probe, averaging.taught)
+        tuned = tune(session, images, seen, taught, tuning, outset, averaging)
         answering = _answering(session, images, pooled, taught, averaging, tuned)
         outcome = _decide(session, answering, tuned)
         plain = answering if taught is probe else ProbeClassifier(session, images, pooled, probe)
@@ -281,6 +284,14 @@ def _fit_probe(session: Session, images: Images, pooled: FeatureSet, balance: As
     how = smallest if probe.folds else "too few images to choose"
     session.choose("probe strength", f"{probe.strength:g}", how)
     return probe
+
+
+def _features_of_views(session: Session, pooled: FeatureSet, outset: Outset | Untuned) -> FeatureSet:
+    """Pooled features, with the maps that fine-tuning will most likely need of the same views."""
+    if isinstance(outset, Untuned) or outset.likely is None:
+        return pooled
+    with session.watch.stage("prepare", "Preparing the base for views", total=None, unit="steps"):
+        return session.features.pooled_with_map(outset.likely, pooled.precision)
 
 
 def _answering(

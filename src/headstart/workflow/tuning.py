@@ -11,50 +11,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.features.boundary import INPUT, size_at
+from headstart.features.boundary import INPUT
 from headstart.features.extract import FeatureSet
 from headstart.images.views import View, make_views
 from headstart.learn.augmentation import Augmentation
-from headstart.learn.finetune import BATCH_SIZE, FineTuned, Labelled, Recipe, finetune, logits_in_views
+from headstart.learn.finetune import FineTuned, Labelled, Recipe, finetune, logits_in_views
+from headstart.learn.freeze import set_trainable
 from headstart.learn.imbalance import measuring_weights
 from headstart.learn.probe import Probe
 from headstart.learn.soup import Soup, Weights, greedy_soup
-from headstart.learn.step_time import seconds_a_step
 from headstart.report.wording import counted
 from headstart.workflow.classifiers import FinetunedClassifier, HeldOut, Trial
 from headstart.workflow.held_out import FOLDS, SHARE_TRAINED, hold_out, is_too_small
 from headstart.workflow.images import Images
+from headstart.workflow.outset import Outset, looks_at_test, room_for_views
+from headstart.workflow.pace import Pace, deepest_fitting, looked_at_in_views
 from headstart.workflow.session import Session
-from headstart.workflow.shift import has_input_shift
 from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
-from headstart.workflow.tuning_plan import (
-    MOST_TRIALS,
-    VIEWS,
-    Effort,
-    Pace,
-    Untuned,
-    choose_deeper,
-    choose_epochs,
-    choose_mixup,
-    choose_stage,
-    deepest_fitting,
-    looked_at_in_views,
-    tell_of_steps,
-)
+from headstart.workflow.tuning_plan import MOST_TRIALS, VIEWS, Untuned, choose_deeper, choose_mixup, tell_of_steps
 from headstart.workflow.view_choice import ONE_VIEW, Averaging, find_augmentation
 
 if TYPE_CHECKING:
     import keras
 
-# With fewer training images a class than this, fine-tuning gains at most a point over the probe and often loses some.
-FEWEST_IMAGES_A_CLASS = 50
-# Features at the cut may take so much of the store's budget, so that those of other runs aren't all driven out.
-SHARE_OF_STORE = 0.5
-BYTES_A_NUMBER = 2
 # Of the time for fine-tuning, what views may take before the first step.
 SHARE_FOR_FEATURES = 0.5
-# Loading the base into Keras and a first short training take about so long.
-LEAST_SECONDS = 25.0
 
 
 def tune(
@@ -63,9 +44,10 @@ def tune(
     pooled: FeatureSet,
     probe: Probe,
     choice: TuningChoice,
+    outset: Outset | Untuned,
     averaging: Averaging = ONE_VIEW,
 ) -> FinetunedClassifier | Untuned:
-    """Fine-tune the top of the base, if that is wanted and there are images enough, or if it is asked for.
+    """Fine-tune the top of the base, unless there is a reason not to.
 
     Args:
         session: the training run.
@@ -73,69 +55,47 @@ def tune(
         pooled: what the probe was fitted on.
         probe: where fine-tuning starts from.
         choice: what the user says about it.
+        outset: what is settled already.
         averaging: the views that logits will be averaged over.
     """
-    if untuned := _why_not(session, images, choice, looks_at_test(images, averaging)):
-        return untuned
-    with session.watch.stage("prepare", "Loading the base into Keras", total=None, unit="steps"):
-        epochs = choose_epochs(session, images, choice)
-        stage = choose_stage(session, images, choice, epochs)
-        if isinstance(stage, Untuned):
-            return stage
-        is_shifted = has_input_shift(session, images, probe)
+    if isinstance(outset, Untuned):
+        return outset
     augmentation = averaging.augmentation or find_augmentation(session, images, pooled, probe, choice)
-    wanted = max(choice.views or min(VIEWS, epochs), len(averaging.views))
-    left = math.inf if choice.views else session.seconds_left(looks_at_test(images, averaging))
-    views = _affordable_views(session, images, stage, augmentation, (len(averaging.views), wanted), left)
-    rate = _choose_learning_rate(session, choice)
+    wanted = max(choice.views or min(VIEWS, outset.epochs), len(averaging.views))
+    left = math.inf if choice.views else session.seconds_left(looks_at_test(images, len(averaging.views)))
+    views = _affordable_views(session, images, outset, augmentation, (len(averaging.views), wanted), left)
     recipe = Recipe(
-        stage,
+        outset.stage,
         views,
-        epochs,
+        outset.epochs,
         session.features.base.detail,
-        learning_rate=rate,
+        learning_rate=_choose_learning_rate(session, choice),
         mixup=choose_mixup(session, images),
         seed=session.seed,
         balance=probe.balancing.kind,
         test_views=averaging.among(views),
     )
     tell_of_steps(session, recipe)
-    trials = _Trials(session, images, pooled, probe, averaging)
+    _find_maps(session, images, pooled, outset, views)
+    trials = _Trials(session, images, pooled, probe, averaging, outset.pace)
     if not trials.has_time_for(recipe):
         return Untuned("the time given is too short for the features that fine-tuning needs, so it isn't tried")
     if choice.seconds is None:
         trials.run(recipe)
     else:
-        below, above = ((), ()) if choice.stage else _around(stage, session.features.base.stages, is_shifted)
+        below, above = ((), ()) if choice.stage else outset.around(session.features.base.stages)
         deeper = choose_deeper(session, probe, choice, recipe) if below else recipe
         others = [replace(deeper, cut=cut) for cut in below], [replace(recipe, cut=cut) for cut in above]
         trials.run_for_time(recipe, *others)
     return trials.classifier()
 
 
-def looks_at_test(images: Images, averaging: Averaging) -> int:
-    """How often the network will run on test images, which takes time as well."""
-    return len(images.part("test").digests) * len(averaging.views)
-
-
-def _around(stage: str, stages: Sequence[str], is_shifted: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The stages below one and above it, the deepest first; the input only where the first layers should be tuned."""
-    place = stages.index(stage)
-    return (*([INPUT] if is_shifted else []), *stages[:place]), tuple(stages[place + 1 : -1])
-
-
-def _why_not(session: Session, images: Images, choice: TuningChoice, looks: int) -> Untuned | None:
-    if not choice.wanted:
-        return Untuned("fine-tuning was switched off")
-    train = images.part("train")
-    a_class, in_words = train.kind.images_an_output(train.labels, len(images.classes))
-    if a_class < FEWEST_IMAGES_A_CLASS and not choice.is_asked_for:
-        return Untuned(f"with {in_words}, fewer than {FEWEST_IMAGES_A_CLASS}, fine-tuning isn't tried")
-    if len(session.features.base.stages) < 2:
-        return Untuned("the base has no cut below its last layer, so there is no top to fine-tune")
-    if session.seconds_left(looks) < LEAST_SECONDS:
-        return Untuned(f"the time given leaves less than {LEAST_SECONDS:.0f} s for fine-tuning, so it isn't tried")
-    return None
+def _find_maps(session: Session, images: Images, pooled: FeatureSet, outset: Outset, views: Sequence[View]) -> None:
+    """Tell the pace which maps are there already, going by the first image."""
+    if outset.likely is not None:
+        at_likely, first = session.features.at(outset.likely, pooled.precision), images.part("train").digests[0]
+        missing = at_likely.missing([(first, view) for view in views])
+        outset.pace.mapped([view for view in views if (first, view) not in missing], outset.likely)
 
 
 class _Trials:
@@ -147,10 +107,11 @@ class _Trials:
         pooled: what the probe was fitted on.
         probe: where fine-tuning starts from.
         averaging: the views that the probe learned from, and those that test images are looked at in.
+        pace: what a recipe takes.
     """
 
     def __init__(
-        self, session: Session, images: Images, pooled: FeatureSet, probe: Probe, averaging: Averaging
+        self, session: Session, images: Images, pooled: FeatureSet, probe: Probe, averaging: Averaging, pace: Pace
     ) -> None:
         self._session, self._images, self._pooled, self._probe = session, images, pooled, probe
         self._averaging = averaging
@@ -158,7 +119,7 @@ class _Trials:
         self._is_small = is_too_small(images)
         self._pretrained = self._base.get_weights() if self._is_small or self._left() < math.inf else []
         self._trainable = [(layer, layer.trainable) for layer in self._base.layers]
-        self._pace = Pace(Effort(self._base, images), session.seconds_an_image(), self._seconds_a_step)
+        self._pace = pace
         self._done: list[Trial] = []
         self._omitted: Recipe | None = None
 
@@ -200,7 +161,7 @@ class _Trials:
         return FinetunedClassifier(best.recipe, result, self._images, spec, self._done, held_out)
 
     def _left(self) -> float:
-        return self._session.seconds_left(looks_at_test(self._images, self._averaging))
+        return self._session.seconds_left(looks_at_test(self._images, len(self._averaging.views)))
 
     def _best(self) -> Trial:
         return min(self._done, key=lambda trial: trial.loss)
@@ -228,12 +189,7 @@ class _Trials:
         return self._left() / (1 + FOLDS if self._is_small else 1)
 
     def _has_room(self, recipe: Recipe) -> bool:
-        return _room(self._session, self._images, recipe.cut) >= len(recipe.views)
-
-    def _seconds_a_step(self, stage: str) -> float:
-        """Leaves weights alone, which may be those of a network that was fine-tuned: layers are shared."""
-        self._make_trainable()
-        return seconds_a_step(self._base, self._probe, stage, self._session.features.base.detail, BATCH_SIZE)
+        return room_for_views(self._session, self._images, recipe.cut) >= len(recipe.views)
 
     def _try(self, recipe: Recipe) -> None:
         session, images = self._session, self._images
@@ -285,12 +241,7 @@ class _Trials:
         """The base as it was before the trials."""
         if self._done:
             self._base.set_weights(self._pretrained)
-        self._make_trainable()
-
-    def _make_trainable(self) -> None:
-        """Layers of the base, as they were before a way froze some of them."""
-        for layer, trainable in self._trainable:
-            layer.trainable = trainable
+        set_trainable(self._trainable)
 
     def _mixed(self, best: Trial) -> FineTuned:
         """The greedy soup of all trials, from features at the deepest of their cuts."""
@@ -350,21 +301,26 @@ def _choose_learning_rate(session: Session, choice: TuningChoice) -> float:
 
 
 def _affordable_views(
-    session: Session, images: Images, stage: str, augmentation: Augmentation, bounds: tuple[int, int], left: float
+    session: Session,
+    images: Images,
+    outset: Outset,
+    augmentation: Augmentation,
+    bounds: tuple[int, int],
+    left: float,
 ) -> tuple[View, ...]:
     """As many views as are wanted, the preset has, the store has room for, and half of the time suffices for.
 
     Args:
         session: the training run.
         images: audited and divided.
-        stage: where their features are to be kept.
+        outset: where their features are to be kept, and what they take.
         augmentation: what they are made of.
         bounds: how many there must be even where time is short, and how many are wanted.
         left: seconds for all of fine-tuning.
     """
     fewest, wanted = bounds
-    room = _room(session, images, stage)
-    a_view = Effort(session.features.model, images).in_images(stage, 1) * session.seconds_an_image()
+    room = room_for_views(session, images, outset.stage)
+    a_view = outset.pace.seconds_a_view(outset.stage)
     in_time = wanted if left == math.inf else max(fewest, int(SHARE_FOR_FEATURES * left / max(a_view, 1e-9)))
     views = make_views(augmentation.preset, max(1, min(wanted, room, in_time)), session.seed)
     reason = augmentation.reason
@@ -374,9 +330,3 @@ def _affordable_views(
         reason += f"; more of the {wanted} wanted would take over half of the time that is left"
     session.choose("views", f"{len(views)}, {augmentation.preset}", reason)
     return views
-
-
-def _room(session: Session, images: Images, stage: str) -> int:
-    """How many views' features at a stage the store may take."""
-    one_view = looked_at_in_views(images) * size_at(session.features.model, stage) * BYTES_A_NUMBER
-    return int(session.store.budget_bytes * SHARE_OF_STORE / max(one_view, 1))

@@ -13,10 +13,10 @@ from headstart.learn.imbalance import measuring_weights
 from headstart.learn.probe import Probe
 from headstart.workflow.classifiers import logits_over_views, refit_in_views
 from headstart.workflow.images import Images
+from headstart.workflow.pace import looked_at_in_views
 from headstart.workflow.session import Session
 from headstart.workflow.teaching import choose_taught
 from headstart.workflow.tuning_choice import AS_ASKED, TuningChoice
-from headstart.workflow.tuning_plan import looked_at_in_views
 
 FLIPS = exact_views("flips", is_square=True)
 
