@@ -47,3 +47,23 @@ def test_where_features_were_computed_an_image_takes_what_they_took(session: Ses
     session.time_network(SlowEngine(), np.zeros((4, 2), np.float32))
     session.watch.seconds["features"], session.computed = 50.0, 100
     assert session.seconds_an_image() == 0.5
+
+
+def test_a_later_decision_takes_the_place_of_an_earlier_one(session: Session) -> None:
+    for value in (1, 2):
+        session.choose("size", value, f"reason {value}")
+        session.choose("base", "same", "always")
+    assert [(choice.what, choice.value, choice.reason) for choice in session.choices] == [
+        ("size", "2", "reason 2"),
+        ("base", "same", "always"),
+    ]
+
+
+def test_what_other_features_took_says_nothing_of_these(session: Session) -> None:
+    session.watch.seconds["features"], session.computed = 50.0, 100
+    features: Any = SimpleNamespace()
+    session.stand_on(features)
+    session.network_seconds = 0.1
+    assert (session.features, session.seconds_an_image()) == (features, 0.1)
+    session.watch.seconds["features"], session.computed = 60.0, 110
+    assert session.seconds_an_image() == 1.0

@@ -22,7 +22,11 @@ WeightsOption = Annotated[
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Never fetch weights; so does HEADSTART_OFFLINE=1.")]
 ImageSizeOption = Annotated[
     str | None,
-    typer.Option("--image-size", metavar="PIXELS|HxW", help="Of the base's input; else what it was trained with."),
+    typer.Option(
+        "--image-size",
+        metavar="PIXELS|HxW",
+        help="Of the base's input; else what it was trained with, or less where images are tiny.",
+    ),
 ]
 ScalingOption = Annotated[
     str | None,

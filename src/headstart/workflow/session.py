@@ -54,6 +54,7 @@ class Session:
     reused: int = 0
     decode_seconds: float = 0.0
     network_seconds: float = 0.0
+    _before: tuple[float, int] = (0.0, 0)
 
     @cached_property
     def checkpoints(self) -> Checkpoints:
@@ -61,8 +62,18 @@ class Session:
         return Checkpoints(self.store.folder, self.watch.say)
 
     def choose(self, what: str, value: object, reason: str) -> None:
-        """Note a decision for the manifest and the report."""
-        self.choices.append(Choice(what=what, value=str(value), reason=reason))
+        """Note a decision for the manifest and the report, in place of an earlier one on the same thing."""
+        choice = Choice(what=what, value=str(value), reason=reason)
+        places = [place for place, earlier in enumerate(self.choices) if earlier.what == what]
+        if places:
+            self.choices[places[0]] = choice
+        else:
+            self.choices.append(choice)
+
+    def stand_on(self, features: BaseFeatures) -> None:
+        """Go on with other features; how long those so far took says nothing of them."""
+        self.features = features
+        self._before = self.watch.seconds.get("features", 0.0), self.computed
 
     def seconds_left(self, looks: int) -> float:
         """Seconds for learning: what is left of the budget once the network ran so often and everything is written."""
@@ -77,7 +88,8 @@ class Session:
 
     def seconds_an_image(self) -> float:
         """Of running the network, with reading and decoding where features were computed."""
-        return self.watch.seconds["features"] / self.computed if self.computed else self.network_seconds
+        seconds, computed = self.watch.seconds.get("features", 0.0) - self._before[0], self.computed - self._before[1]
+        return seconds / computed if computed else self.network_seconds
 
     def extract(
         self, stage: str, title: str, files: Sequence[ImageFile], features: FeatureSet, views: Sequence[View] = (PLAIN,)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -19,9 +18,9 @@ from headstart.data.dataset import PARTS, Dataset
 from headstart.data.source import read_source
 from headstart.data.split import split
 from headstart.data.table import TableChoice
-from headstart.errors import DataError, EngineError, ImageError, UnknownNameError, UsageError
+from headstart.errors import DataError, EngineError, UnknownNameError, UsageError
 from headstart.features.extract import FeatureSet
-from headstart.features.openvino import PRECISIONS, OpenVINOEngine, Precision, choose_precision
+from headstart.features.openvino import PRECISIONS, OpenVINOEngine, Precision
 from headstart.features.store import Store, default_folder
 from headstart.images.file import read_file
 from headstart.images.spec import ImageSpec
@@ -45,8 +44,10 @@ from headstart.workflow.base_choice import BaseChoice, ImageSize
 from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
 from headstart.workflow.held_out import FOLDS
 from headstart.workflow.images import Images
+from headstart.workflow.input_size import settle_size, smaller_input
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.outset import Outset, set_out
+from headstart.workflow.preparing import SAMPLE, prepare
 from headstart.workflow.session import Session
 from headstart.workflow.teaching import teach
 from headstart.workflow.tuning import tune
@@ -54,8 +55,6 @@ from headstart.workflow.tuning_choice import AUTO, TuningChoice, parse_time
 from headstart.workflow.tuning_plan import Untuned
 from headstart.workflow.view_choice import Averaging, choose_averaging
 
-# Images that bf16 is tried on before it is trusted, and that the finished network is checked on.
-SAMPLE = 8
 # A probability, or a number in standard deviations, may differ by so much between the network that is written, which
 # runs in f32, and the one that was trained on features of either precision.
 TOLERANCE: dict[Precision, float] = {"f32": 0.02, "bf16": 0.1}
@@ -108,7 +107,8 @@ def train(
         weights: the base's weights: a file, a folder of files, or an http(s) address that has them; by default they
             are looked for in Keras' cache, in $HEADSTART_WEIGHTS, and where Keras publishes them.
         offline: never fetch weights.
-        image_size: side of the base's input in pixels, or its height and width; by default the base's own.
+        image_size: side of the base's input in pixels, or its height and width; by default the base's own, or, where
+            images are at most a third as large, a smaller one unless the base's own is found to do clearly better.
         scaling: how pixels are scaled for a model file, "none", "tf", "torch" or "caffe".
         trust_model_file: let a model file run its code on this machine.
         finetune: whether to try fine-tuning after the probe.
@@ -162,9 +162,12 @@ def train(
     tuning.check_stage(chosen_base)
     with Store(cache_folder) as store:
         budget = tuning.seconds or math.inf
-        session = Session(BaseFeatures(chosen_base, store), store, seed, watch, budget)
-        pooled = _prepare(session, dataset, precision)
+        smaller = smaller_input(chosen_base, dataset) if image_size is None else None
+        session = Session(BaseFeatures(smaller or chosen_base, store), store, seed, watch, budget)
+        pooled = prepare(session, dataset, precision)
         images = _audit_and_divide(session, dataset, pooled)
+        if smaller is not None:
+            pooled = _settle_size(session, images, pooled, chosen_base, precision)
         probe = _fit_probe(session, images, pooled, cast(Asked, balance))
         outset = set_out(session, images, probe, tuning)
         seen = _features_of_views(session, pooled, outset)
@@ -209,42 +212,6 @@ def _check_balance(dataset: Dataset, balance: str) -> None:
         )
 
 
-def _prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
-    """The pooled features of the base, in the precision that was asked for or that proves sound."""
-    base = session.features.base
-    session.choose("base", base.name, f"{base.parameters / 1e6:.1f} M parameters, ImageNet top-1 {_top1(base)}")
-    below = f", and average, maximum and deviation of {base.detail}, which shows what is small" if base.detail else ""
-    if (base.spec.offset, base.spec.divisor) == (0, 1):
-        session.choose("pixel scaling", "none", "the network scales its input itself")
-    size = f"{base.spec.height}×{base.spec.width}"
-    session.choose(
-        "image size", size, "as asked; the base was trained with another" if base.resized else "the base's own"
-    )
-    session.choose("features", f"{base.features:,} an image", f"the average of the last map{below}")
-    with session.watch.stage("prepare", "Preparing the base", total=None, unit="steps"):
-        network, inputs = session.features.pooled_network, _first_inputs(dataset, base.spec)
-        taken, reason = cast(Precision, precision), "as asked"
-        if precision == "auto":
-            taken, reason = choose_precision(network, inputs)
-        session.choose("precision", taken, reason)
-        session.precision = taken
-        pooled = session.features.pooled(taken)
-        if session.budget < math.inf:
-            session.time_network(pooled.engine, inputs)
-        return pooled
-
-
-def _first_inputs(dataset: Dataset, spec: ImageSpec) -> np.ndarray:
-    """Network inputs of the first readable images."""
-    inputs: list[np.ndarray] = []
-    for sample in dataset.samples:
-        with suppress(ImageError):
-            inputs.append(spec.render(read_file(sample.file))[0])
-        if len(inputs) == SAMPLE:
-            break
-    return np.stack(inputs) if inputs else np.zeros((1, spec.height, spec.width, 3), np.float32)
-
-
 def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet) -> Images:
     files = [sample.file for sample in dataset.samples]
     extraction = session.extract("features", "Computing features", files, pooled)
@@ -258,6 +225,17 @@ def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet) ->
     if dataset.task == "multi-label":
         _note_absent_labels(session, images)
     return images
+
+
+def _settle_size(session: Session, images: Images, pooled: FeatureSet, own: Base, precision: str) -> FeatureSet:
+    """The features of all images at the smaller size, or at the base's own where that does clearly better."""
+    chosen, reason = settle_size(session, images, pooled, own)
+    session.stand_on(BaseFeatures(chosen, session.store))
+    if chosen is own:
+        pooled = prepare(session, images.dataset, precision)
+        session.extract("features", "Computing features", [sample.file for sample in images.audit.samples], pooled)
+    session.choose("image size", f"{chosen.spec.height}×{chosen.spec.width}", reason)
+    return pooled
 
 
 def _note_absent_labels(session: Session, images: Images) -> None:
@@ -380,10 +358,6 @@ def _check_network(
             f"{gap:.3f} in {kind.unit_name}",
             "train again with --precision f32; if it recurs, please report it",
         )
-
-
-def _top1(base: Base) -> str:
-    return "not published" if base.imagenet_top1 is None else f"{base.imagenet_top1:.1%}"
 
 
 def _command(data: str | Path, out: str | Path, options: dict[str, object], more: list[str]) -> str:

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headstart.catalog import get_base
+from headstart.catalog.base import Base
+from headstart.catalog.untrained import BASE as UNTRAINED
+from headstart.data.scan import scan
+from headstart.learn.finetune import Labelled
+from headstart.run import Choice, Run
+from headstart.workflow import input_size, train
+from headstart.workflow.input_size import settle_size, smaller_input
+
+LITE0 = get_base("efficientnet-lite0")
+
+
+def smaller(make_images: Callable[..., Path], tmp_path: Path, side: int, base: Base = LITE0) -> int | None:
+    found = smaller_input(base, scan(make_images(tmp_path / f"{side}", {"cat": 2, "dog": 2}, size=side)))
+    return found and found.spec.height
+
+
+@pytest.mark.parametrize(("side", "expected"), [(8, 64), (28, 64), (40, 96), (74, 160), (75, None), (300, None)])
+def test_images_at_most_a_third_as_large_call_for_a_smaller_input(
+    make_images: Callable[..., Path], tmp_path: Path, side: int, expected: int | None
+) -> None:
+    assert smaller(make_images, tmp_path, side) == expected
+
+
+def test_networks_that_need_more_or_know_nothing_are_left_as_they_are(
+    make_images: Callable[..., Path], tmp_path: Path
+) -> None:
+    assert smaller(make_images, tmp_path, 9, replace(LITE0, smallest=75)) == 75
+    assert smaller(make_images, tmp_path, 10, UNTRAINED) is None
+    assert smaller(make_images, tmp_path, 11, LITE0.with_size(64, 64)) is None
+
+
+def test_unreadable_images_say_nothing_of_the_size(tmp_path: Path, make_images: Callable[..., Path]) -> None:
+    root = make_images(tmp_path / "images", {"cat": 2, "dog": 2}, size=20)
+    (root / "cat" / "000.png").write_bytes(b"none")
+    found = smaller_input(LITE0, scan(root))
+    assert found is not None
+    for path in root.rglob("*.png"):
+        path.write_bytes(b"none")
+    assert smaller_input(LITE0, scan(root)) is None
+
+
+LABELS = np.repeat([0, 1], [1500, 6])
+IMAGES: Any = SimpleNamespace(
+    files=lambda part: [Path(f"{number}") for number in range(1506)],
+    part=lambda part: Labelled([f"{number * 7919 % 1506:04}" for number in range(1506)], LABELS),
+    classes=("a", "b"),
+    kind=SimpleNamespace(loss_name="log loss"),
+)
+
+
+def settled(monkeypatch: pytest.MonkeyPatch, small_loss: float, own_loss: float) -> tuple[int, str]:
+    session: Any = SimpleNamespace(
+        features=SimpleNamespace(base=LITE0.with_size(64, 64)),
+        store=None,
+        seed=0,
+        extract=lambda stage, title, files, features: None,
+        watch=SimpleNamespace(stage=lambda *named, **said: _Quiet()),
+    )
+    pooled: Any = SimpleNamespace(precision="f32")
+    own_features = SimpleNamespace()
+    monkeypatch.setattr(
+        input_size, "BaseFeatures", lambda base, store: SimpleNamespace(pooled=lambda precision: own_features)
+    )
+    monkeypatch.setattr(
+        input_size, "_loss", lambda features, *rest: own_loss if features is own_features else small_loss
+    )
+    base, reason = settle_size(session, IMAGES, pooled, LITE0)
+    return base.spec.height, reason
+
+
+class _Quiet:
+    def __enter__(self) -> Callable[[int], None]:
+        return lambda count: None
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def test_the_smaller_input_stays_unless_the_larger_does_clearly_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    on = "images are far smaller than the base's own; cross-validated log loss of the probe on 1,002 training images: "
+    assert settled(monkeypatch, 0.5, 0.46) == (
+        64,
+        f"{on}0.500 at 64 pixels and 0.460 at 224, which takes 12 times as long",
+    )
+    assert settled(monkeypatch, 0.5, 0.45) == (224, f"{on}0.500 at 64 pixels and 0.450 at 224, which is clearly less")
+
+
+def test_a_rare_class_is_among_those_that_sizes_are_compared_on() -> None:
+    files, part = input_size._some(IMAGES)
+    assert len(files) == len(part.digests) == 1002
+    assert np.bincount(part.labels).tolist() == [997, 5]
+    again = input_size._some(IMAGES)[1]
+    assert part.digests == again.digests
+
+
+def choice(run: Run, what: str) -> Choice:
+    return next(choice for choice in run.manifest.choices if choice.what == what)
+
+
+@pytest.mark.parametrize("clearly", [0.0, 1e9])
+def test_a_run_of_tiny_images_stands_on_the_size_that_was_chosen(
+    make_images: Callable[..., Path], tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, clearly: float
+) -> None:
+    monkeypatch.setattr(input_size, "CLEARLY_LARGER", clearly)
+    photos = make_images(tmp_path / "tiny", {"cat": 20, "dog": 20}, size=16)
+    run = train(photos, tmp_path / "run", base="efficientnet-lite0", cache=cache_dir, finetune=False, augment="none")
+    side = 64 if clearly else 224
+    assert (run.manifest.image_spec["height"], run.manifest.image_spec["width"]) == (side, side)
+    assert choice(run, "image size").value == f"{side}×{side}"
+    assert "images are far smaller" in choice(run, "image size").reason
+    assert [choice.what for choice in run.manifest.choices].count("base") == 1
+    assert run.metrics["test"]["accuracy"] > 0.5
+    asked = train(photos, tmp_path / "asked", base="efficientnet-lite0", cache=cache_dir, image_size=96, finetune=False)
+    assert asked.manifest.image_spec["height"] == 96
+    assert choice(asked, "image size").reason == "as asked; the base was trained with another"
