@@ -188,7 +188,12 @@ def test_maps_that_are_there_take_no_time() -> None:
     assert (pace.seconds_a_view("top"), pace.fixed(RECIPE)) == (1, FIXED + 4)
     pace.mapped(RECIPE.views[1:])
     assert pace.fixed(RECIPE) == pace.fixed(replace(RECIPE, cut="middle")) == FIXED + 1
+    assert not pace.has_maps(RECIPE)  # supposed, and of no cut
+    pace.mapped(RECIPE.views[1:], "middle")
+    assert pace.has_maps(replace(RECIPE, cut="middle"))
+    assert not pace.has_maps(RECIPE)
     pace.mapped(RECIPE.views[:2], "middle")
+    assert not pace.has_maps(replace(RECIPE, cut="middle"))
     assert (pace.fixed(RECIPE), pace.fixed(replace(RECIPE, cut="middle"))) == (FIXED + 4, FIXED + 2)
     pace.mapped([])
     assert pace.fixed(RECIPE) == FIXED + 4

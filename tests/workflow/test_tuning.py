@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +14,9 @@ import pytest
 from headstart.errors import EngineError
 from headstart.features.openvino import convert
 from headstart.images.spec import ImageSpec
+from headstart.images.views import PLAIN
 from headstart.learn.augmentation import Augmentation
-from headstart.learn.finetune import Labelled
+from headstart.learn.finetune import Labelled, Recipe
 from headstart.learn.soup import Soup, Weights
 from headstart.run import Run
 from headstart.workflow import outset, pace, train, tuning, tuning_plan
@@ -257,6 +259,32 @@ def test_with_a_small_validation_part_time_is_left_to_train_in_every_fold() -> N
     assert tuning._Trials._time_for_one(trials) == 500 / (1 + tuning.FOLDS)
     trials._is_small = False
     assert tuning._Trials._time_for_one(trials) == 500
+
+
+@pytest.mark.parametrize(
+    ("fitting", "mapped", "expected"),
+    [
+        ("middle", None, ("middle", 9)),
+        ("middle", "middle", ("middle", 9)),
+        ("top", "middle", ("middle", 5)),  # it was thought to fit, so that little is missing
+        ("bottom", "middle", ("bottom", 9)),
+        (None, "bottom", ("bottom", 5)),
+        (None, None, ("top", 5)),
+    ],
+)
+def test_the_stage_whose_maps_are_there_is_not_left_for_one_above(
+    fitting: str | None, mapped: str | None, expected: tuple[str, int]
+) -> None:
+    recipes = [Recipe(cut, (PLAIN,), 9) for cut in ("bottom", "middle", "top")]
+    trials: Any = SimpleNamespace(
+        _deepest=lambda given: next((recipe for recipe in given if recipe.cut == fitting), None),
+        _time_for_one=lambda: 100.0,
+        _pace=SimpleNamespace(
+            has_maps=lambda recipe: recipe.cut == mapped, hurried=lambda recipe, left: replace(recipe, epochs=5)
+        ),
+    )
+    first = tuning._Trials._first(trials, recipes)
+    assert (first.cut, first.epochs) == expected
 
 
 def test_where_the_input_has_shifted_the_whole_base_comes_first(

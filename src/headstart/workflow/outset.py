@@ -32,8 +32,6 @@ SHARE_OF_STORE = 0.5
 BYTES_A_NUMBER = 2
 # Loading the base into Keras and a first short training take about so long.
 LEAST_SECONDS = 25.0
-# What fits into this share of the time by what is known at the outset will most likely fit when it comes to it.
-SURE = 0.9
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def _likely(session: Session, images: Images, choice: TuningChoice, outset: Outs
         return outset.stage if outset.stage in stages else None
     left = session.seconds_left(looks_at_test(images, choice.test_views))
     left -= len(seen) * looked_at_in_views(images) * session.seconds_an_image()
-    left *= SURE / (1 + FOLDS if is_too_small(images) else 1)
+    left /= 1 + FOLDS if is_too_small(images) else 1
     outset.pace.mapped(view for view in seen if view != PLAIN)
     found = deepest_fitting(outset.pace, [replace(recipe, cut=stage) for stage in stages], left)
     outset.pace.mapped([])

@@ -89,6 +89,11 @@ class Pace:
         """Learn that maps of these views needn't be computed any more, at a cut or, with None, whichever it will be."""
         self._mapped = frozenset(views), cut
 
+    def has_maps(self, recipe: Recipe) -> bool:
+        """Whether at most one view of a recipe lacks its maps."""
+        mapped, cut = self._mapped
+        return cut == recipe.cut and len(set(recipe.views) - mapped) <= 1
+
     def timed(self, recipe: Recipe, epochs: int, seconds: float) -> None:
         """Learn from what so many epochs of a recipe took, all in all; none teach nothing."""
         self._prepared.add(recipe.cut)

@@ -142,7 +142,7 @@ class _Trials:
             shallower: less is trained by them, least by the last.
         """
         recipes = [*deeper, default, *shallower]
-        first = self._deepest(recipes) or self._pace.hurried(recipes[-1], self._time_for_one())
+        first = self._first(recipes)
         if len(recipes) > 1:
             self._tell_of_depth(first, recipes)
         self._try(first)
@@ -176,6 +176,15 @@ class _Trials:
             return False
         self._try(fitted)
         return True
+
+    def _first(self, recipes: Sequence[Recipe]) -> Recipe:
+        """The deepest that fits; the one whose maps are there, with what epochs it gets, rather than one above it."""
+        found, left = self._deepest(recipes), self._time_for_one()
+        mapped = next((place for place, recipe in enumerate(recipes) if self._pace.has_maps(recipe)), len(recipes) - 1)
+        cuts = [recipe.cut for recipe in recipes]
+        if found is not None and cuts.index(found.cut) <= mapped:
+            return found
+        return self._pace.hurried(recipes[mapped], left)
 
     def _deepest(self, recipes: Sequence[Recipe]) -> Recipe | None:
         """The first of some recipes, the deepest first, that fits into the time and the store."""
