@@ -94,7 +94,7 @@ def test_a_smaller_loss_with_fewer_right_answers_is_not_taken() -> None:
     assert decision.comparison is not None
     assert decision.comparison.is_significant
     assert decision.chosen == "probe"
-    assert decision.reason.endswith("accuracy from 100.0% to 98.3%: fewer answers are right")
+    assert decision.reason.endswith("accuracy from 100.0% to 98.3%: fewer answers are right, by more than chance")
 
 
 def test_a_smaller_loss_with_hardly_fewer_right_answers_is_taken() -> None:

@@ -140,7 +140,7 @@ def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: in
     missing = f"the gain could be chance (p must be below {ACCEPTED})"
     if is_lower:
         fewer = kind.task == "classes" and probe.weights is None
-        missing = "fewer answers are right" if fewer else f"{balanced}{kind.goodness_name} falls"
+        missing = "fewer answers are right, by more than chance" if fewer else f"{balanced}{kind.goodness_name} falls"
     return Decision("probe", f"{measured}: {missing}", comparison, count, folds)
 
 
