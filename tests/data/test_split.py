@@ -266,3 +266,112 @@ def test_parts_of_a_table_are_said_to_be_its_own() -> None:
     assert found.origin == "as the table gives it; validation drawn from the training part"
     assert set(found.parts[:20]) == {"train", "validation"}
     assert set(found.parts[20:]) == {"test"}
+
+
+# A class's images as (label, content, group).
+Grouped = list[tuple[str, str, str | None]]
+
+
+def grouped(found: Grouped, seed: int = 0, parts: list[Part] | None = None) -> Split:
+    samples = [
+        Sample(Path(f"{number}.png"), label, parts[number] if parts else None, group)
+        for number, (label, _, group) in enumerate(found)
+    ]
+    return split(samples, digests_of([(label, content) for label, content, _ in found]), seed, given_by="table")
+
+
+def patients(count: int, images_each: int = 5, start: int = 0) -> Grouped:
+    """Images of patients, of whom each has both classes."""
+    return [
+        ("ill" if number % 2 else "well", f"patient {patient} {number}", f"patient {patient}")
+        for patient in range(start, start + count)
+        for number in range(images_each)
+    ]
+
+
+def sides(found: Grouped, division: Split) -> dict[str | None, set[Part]]:
+    """The parts that each group is in."""
+    parts: dict[str | None, set[Part]] = {}
+    for (_, _, group), part in zip(found, division.parts, strict=True):
+        parts.setdefault(group, set()).add(part)
+    return parts
+
+
+def test_a_group_is_in_one_part_and_shares_still_hold() -> None:
+    found = patients(400)
+    division = grouped(found)
+    assert all(len(parts) == 1 for parts in sides(found, division).values())
+    for part in PARTS:
+        assert division.parts.count(part) / len(found) == pytest.approx(SHARES[part], abs=0.06)
+    assert division.origin.endswith("; no group in two parts")
+
+
+def test_a_group_stays_where_it_was_when_others_and_its_own_images_come() -> None:
+    before = patients(50)
+    after = patients(80, images_each=9)
+    was, now = sides(before, grouped(before)), sides(after, grouped(after))
+    assert all(now[group] == parts for group, parts in was.items())
+
+
+def test_groups_that_share_a_file_are_one() -> None:
+    found = patients(60)
+    found += [("well", f"patient {number - 1} 0", f"patient {number}") for number in range(20, 0, -1)]
+    division = grouped(found)
+    of_groups = sides(found, division)
+    assert len({part for number in range(21) for part in of_groups[f"patient {number}"]}) == 1
+    assert len(set(division.units)) == 40
+
+
+def test_images_without_a_group_are_on_their_own() -> None:
+    found: Grouped = [*patients(30), *(("well", f"alone {number}", None) for number in range(200))]
+    division = grouped(found)
+    assert len(sides(found, division)[None]) == 3
+    assert len(set(division.units)) == 230
+
+
+def test_every_class_is_in_every_part_if_groups_allow_it() -> None:
+    for seed in range(30):
+        found = patients(3) + [("rare", f"rare {number}", f"other {number % 3}") for number in range(9)]
+        division = grouped(found, seed)
+        present = {(label, part) for (label, _, _), part in zip(found, division.parts, strict=True)}
+        assert present == {(label, part) for label in ("ill", "well", "rare") for part in PARTS}
+
+
+def test_a_class_of_two_groups_cannot_be_in_three_parts() -> None:
+    found = patients(20) + [("rare", f"rare {number}", f"other {number % 2}") for number in range(50)]
+    with pytest.raises(DataError) as caught:
+        grouped(found)
+    assert str(caught.value) == (
+        "class 'rare' has too few groups: 2, where 3 are needed, one a part; "
+        "add images of it; or let go of groups with --group-column none"
+    )
+
+
+def test_numbers_are_divided_by_group_too() -> None:
+    samples = [Sample(Path(f"{number}.png"), float(number), None, f"group {number // 4}") for number in range(400)]
+    division = split(
+        samples, [hashlib.sha256(str(number).encode()).hexdigest() for number in range(400)], 0, "regression"
+    )
+    assert all(len(set(division.parts[start : start + 4])) == 1 for start in range(0, 400, 4))
+    assert set(division.parts) == set(PARTS)
+
+
+def test_several_labels_are_divided_by_group_too() -> None:
+    labels = [("a",), ("a", "b"), (), ("b",)]
+    samples = [Sample(Path(f"{number}.png"), labels[number % 4], None, f"group {number // 3}") for number in range(300)]
+    digests = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(300)]
+    division = split(samples, digests, 0, "multi-label")
+    assert all(len(set(division.parts[start : start + 3])) == 1 for start in range(0, 300, 3))
+
+
+def test_groups_across_given_parts_are_counted() -> None:
+    found = patients(10)
+    parts: list[Part] = ["test" if number % 5 == 0 else "train" for number in range(50)]
+    division = grouped(found, parts=parts)
+    assert [part for part in division.parts if part == "test"] == ["test"] * 10
+    assert division.origin.endswith("; 10 of 10 groups are in several given parts")
+
+
+def test_without_groups_a_unit_is_a_file() -> None:
+    found = images("cat", 10) * 2 + images("dog", 10)
+    assert divided(found).units == tuple(digests_of(found))

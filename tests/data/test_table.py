@@ -193,3 +193,50 @@ def test_formulas_and_markup_in_cells_are_text(tmp_path: Path) -> None:
     assert found.labels == ("<script>", "=1+1")
     with pytest.raises(HeadstartError):
         read(tmp_path, "file,label\n/etc/../../nothing,cat\n")
+
+
+def groups(dataset: Dataset) -> list[str | None]:
+    return [sample.group for sample in dataset.samples]
+
+
+def test_a_column_of_groups_is_found_by_its_name(tmp_path: Path) -> None:
+    found = read(tmp_path, "file,label,Patient_ID\na.png,cat,7\nb.png,dog,8\nc.png,cat,7\nd.png,dog,\n")
+    assert groups(found) == ["7", "8", "7", None]
+    assert choices(found)["groups"] == (
+        "column 'Patient_ID'",
+        "called as such columns are; 2 groups, and 1 image of none",
+    )
+    assert choices(found)["labels"] == ("column 'label'", "called as such columns are")
+
+
+def test_a_column_of_groups_can_be_named_or_let_go(tmp_path: Path) -> None:
+    text = "file,label,patient,farm\na.png,cat,7,x\nb.png,dog,8,x\nc.png,cat,7,y\n"
+    named = read(tmp_path, text, group_column="farm")
+    assert groups(named) == ["x", "x", "y"]
+    assert choices(named)["groups"] == ("column 'farm'", "as asked; 2 groups")
+    assert groups(read(tmp_path, text, group_column="none")) == [None] * 3
+    assert TableChoice(group_column="farm").options() == ["--group-column", "farm"]
+
+
+def test_a_column_that_is_called_none_can_be_named(tmp_path: Path) -> None:
+    assert groups(read(tmp_path, "file,label,none\na.png,cat,7\nb.png,dog,8\n", group_column="none")) == ["7", "8"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,label,patient\na.png,cat,1\nb.png,dog,2\n",  # a name an image tells nothing of them together
+        "file,patient\na.png,1\nb.png,2\nc.png,1\n",  # it is what is to be predicted
+        "file,label,patient,slide\na.png,cat,1,x\nb.png,dog,1,x\n",  # it can't be told which
+    ],
+)
+def test_groups_are_not_made_of_any_column(tmp_path: Path, text: str) -> None:
+    assert set(groups(read(tmp_path, text, label_columns=(text.split(",")[1].split()[0],)))) == {None}
+
+
+def test_labels_and_paths_are_no_groups(tmp_path: Path) -> None:
+    for column in ("file", "label"):
+        with pytest.raises(UsageError, match=f"the column '{column}' can't hold groups as well"):
+            read(tmp_path, "file,label\na.png,cat\nb.png,dog\n", label_columns=("label",), group_column=column)
+    with pytest.raises(UnknownNameError, match="named 'patint'; did you mean 'patient'"):
+        read(tmp_path, "file,label,patient\na.png,cat,1\nb.png,dog,1\n", group_column="patint")

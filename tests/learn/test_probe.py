@@ -444,3 +444,41 @@ def test_the_loss_of_one_view_is_that_of_the_strength_that_was_chosen() -> None:
     x, labels = problem(3, images=90, features=30, spread=6.0)
     probe = fit_probe(x, labels, 3, seed=7)
     assert loss_of_views(probe, x[None], labels, 7) == pytest.approx(min(probe.cross_validated.values()), rel=1e-3)
+
+
+def test_copies_of_an_image_are_held_out_together() -> None:
+    """Noise that was learned by heart seems to be understood where a copy of it is held out."""
+    features, labels = (np.repeat(part, 4, axis=0) for part in problem(2, images=60, features=40, spread=100.0))
+    units = [str(number // 4) for number in range(len(labels))]
+    apart, together = fit_probe(features, labels, 2, 0), fit_probe(features, labels, 2, 0, units=units)
+    assert min(apart.cross_validated.values()) < 0.5 < min(together.cross_validated.values())
+    assert together.folds == 5
+    taught = loss_of_views(together, features[None], labels, 0, units)
+    assert taught == pytest.approx(together.cross_validated[together.strength])
+
+
+def test_units_of_one_image_change_nothing() -> None:
+    features, labels = problem(3)
+    plain = fit_probe(features, labels, 3, 0)
+    each = fit_probe(features, labels, 3, 0, units=[str(number) for number in range(len(labels))])
+    assert plain.cross_validated == each.cross_validated
+    np.testing.assert_array_equal(plain.weights, each.weights)
+
+
+def test_folds_follow_the_class_of_fewest_groups() -> None:
+    features, labels = problem(2, images=40)
+    for groups, folds in ((3, 3), (1, 0)):
+        units = [f"{label} {number % groups}" for number, label in enumerate(labels)]
+        probe = fit_probe(features, labels, 2, 0, units=units)
+        assert probe.folds == folds
+        assert bool(probe.cross_validated) == bool(folds)
+
+
+def test_a_fold_in_which_a_class_could_not_be_learned_is_left_out() -> None:
+    """The two groups of a class may come to lie in one fold, whatever the seed."""
+    features, _ = problem(2, images=60)
+    units = ["big" if number < 50 else f"small {number % 2}" for number in range(60)]
+    labels = np.where(np.arange(60) < 50, 0, 1)
+    for seed in range(10):
+        probe = fit_probe(features, labels, 2, seed, units=units)
+        assert np.isfinite(list(probe.cross_validated.values())).all()

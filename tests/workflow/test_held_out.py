@@ -37,6 +37,18 @@ def test_a_small_validation_part_with_images_enough_to_divide_is_too_small(
     assert is_too_small(images) == expected
 
 
+def test_images_of_a_group_are_held_out_together(asked: list[tuple[set[str], set[str], set[str]]]) -> None:
+    labels = np.array([0, 1] * 60)
+    digests, units = [f"t{number}" for number in range(120)], [f"group {number // 6}" for number in range(120)]
+    everything = Labelled(digests, labels, units=units)
+    parts = {"train": everything.some(np.arange(84)), "validation": everything.some(np.arange(84, 120))}
+    ask(SimpleNamespace(part=lambda part: parts[part]))
+    assert len(asked) == FOLDS
+    for sides in asked:
+        groups = [{int(digest[1:]) // 6 for digest in side} for side in sides]
+        assert sum(map(len, groups)) == len(set.union(*groups)) == 20
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str], set[str]]]:
     """The images that each fold trained on, judged epochs by and was asked about; both answer by the digest."""

@@ -6,7 +6,7 @@ import csv
 import re
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import pytest
 from headstart.errors import DataError, UsageError
 from headstart.evaluation.multi_label import mean_average_precision
 from headstart.learn.kinds import KINDS
+from headstart.learn.probe import fit_probe
 from headstart.run import MultiLabelRecord, RegressionRecord, Run
-from headstart.workflow import train
+from headstart.workflow import train, training
 
 Rows = list[dict[str, str]]
 ReadTable = Callable[[Path], Rows]
@@ -37,12 +38,14 @@ def choices(run: Run) -> dict[str, str]:
     return {choice.what: choice.value for choice in run.manifest.choices}
 
 
-def rewrite(path: Path, change: Callable[[list[str], int], list[str]]) -> None:
-    """Change the rows below a table's header, each by its number from 0 on."""
+def rewrite(path: Path, change: Callable[[list[str], int], list[str]], more_columns: Sequence[str] = ()) -> None:
+    """Change the rows below a table's header, each by its number from 0 on, and add names to the header."""
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *(change(row, number) for number, row in enumerate(rows))])
+        csv.writer(file).writerows(
+            [[*header, *more_columns], *(change(row, number) for number, row in enumerate(rows))]
+        )
 
 
 def test_a_table_of_classes_comes_to_the_same_as_folders(tables: Path, warm_cache: Path, tmp_path: Path) -> None:
@@ -308,3 +311,23 @@ def test_hostile_names_stay_text(
     assert "<script" not in page
     assert "<script" not in re.sub(r"```.*?```", "", card, flags=re.DOTALL)
     assert all("&lt;script&gt;" in text for text in (page, card))
+
+
+def test_images_of_a_group_are_never_on_both_sides(own_tables: Path, warm_cache: Path, tmp_path: Path) -> None:
+    """The command in the manifest says it, folds keep to it, and so does whoever reads the choices."""
+    seen: list[set[str]] = []
+    rewrite(own_tables / "kinds.csv", lambda row, number: [*row, f"farm {number // 4}"], ["farm"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "fit_probe", lambda *given: seen.append(set(given[-1])) or fit_probe(*given))
+        run = train_probe(own_tables / "kinds.csv", tmp_path / "run", warm_cache, group_column="farm")
+    rows = list(csv.DictReader((run.folder / "split.csv").read_text("utf-8").splitlines()))
+    parts: dict[int, set[str]] = {}
+    for row in rows:
+        parts.setdefault(int(Path(row["file"]).stem) // 4, set()).add(row["part"])
+    assert len(parts) == 30
+    assert all(len(found) == 1 for found in parts.values())
+    (units,) = seen
+    assert units == {f" farm {number}" for number, found in parts.items() if found == {"train"}}
+    assert choices(run)["groups"] == "column 'farm'"
+    assert "--group-column farm" in run.manifest.command
+    assert "no group in two parts" in run.manifest.split.origin

@@ -48,6 +48,14 @@ LabelColumnsOption = Annotated[
         help="The table's column of labels or numbers; several, if each says 0 or 1 of a label; else they are found.",
     ),
 ]
+GroupColumnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--group-column",
+        metavar="NAME|none",
+        help="The table's column of what an image is of, such as a patient: none is in two parts; else it is found.",
+    ),
+]
 TaskOption = Annotated[
     str,
     typer.Option(

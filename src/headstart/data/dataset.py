@@ -28,14 +28,19 @@ PART_NAMES: dict[str, Part] = {
 
 @dataclass(frozen=True)
 class Sample:
-    """A file that may be an image, what is said of it, and the part it was put into, if any.
+    """A file that may be an image, with what is said of it.
 
-    The label is the class whose folder it lies in, or what a table says of it.
+    Attributes:
+        file: the image.
+        label: the class whose folder it lies in, or what a table says of it.
+        part: that it was put into, if any.
+        group: what it was taken of, such as a patient, if that is known; no group is both learned from and tested with.
     """
 
     file: ImageFile
     label: Label
     part: Part | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,10 @@ equal files always share a side. Shares come out right on average; each class is
 image everywhere. Where several labels may apply to an image, each label is topped up, the rarest first, since it has
 the fewest images to choose among (the order of iterative stratification, Sechidis et al. 2011); which of them moves is
 again for its bytes to say. For numbers, chance alone divides: the parts' distributions are alike on average.
+
+Where it is known what images were taken of, a patient say, a group of images is placed whole, by its name, with what
+shares a file with it: else a test image would be of somebody whom training has seen. A group may have several labels,
+so that groups are placed as images with several labels are.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from headstart.errors import DataError
 
 Places = dict[str, Part]
 Shares = Mapping[Part, float]
+IMAGES = "different images"
 
 SHARES: dict[Part, float] = {"train": 0.70, "validation": 0.15, "test": 0.15}
 WITHIN: dict[Task, str] = {
@@ -32,10 +37,17 @@ WITHIN: dict[Task, str] = {
 
 @dataclass(frozen=True)
 class Split:
-    """The part of each sample, in the samples' order, and where the division comes from."""
+    """Where each sample is.
+
+    Attributes:
+        parts: of the samples, in their order.
+        origin: where the division comes from.
+        units: what each sample must stay together with wherever images are held out: those of the same name.
+    """
 
     parts: tuple[Part, ...]
     origin: str
+    units: tuple[str, ...] = ()
 
     def indices(self, part: Part) -> list[int]:
         return [index for index, own in enumerate(self.parts) if own == part]
@@ -51,7 +63,7 @@ def split(
     task: Task = "classes",
     given_by: Literal["folders", "table"] = "folders",
 ) -> Split:
-    """Divide samples three ways, within each class, keeping parts that were given.
+    """Divide samples three ways, within each class, keeping parts that were given and groups together.
 
     A given training part without a validation or a test part gives up some of its images for the missing one.
 
@@ -63,18 +75,54 @@ def split(
         given_by: what gave the parts, for the origin.
 
     Raises:
-        DataError: a class or a label has fewer different images than there are parts to fill.
+        DataError: a class or a label has fewer different images, or groups of them, than there are parts to fill.
     """
     given = {sample.part for sample in samples if sample.part is not None}
     missing: tuple[Part, ...] = tuple(part for part in PARTS if part == "train" or part not in given)
     shares = {part: SHARES[part] / sum(SHARES[other] for other in missing) for part in missing}
     parts: list[Part] = [sample.part or "train" for sample in samples]
     drawn = [i for i in range(len(samples)) if parts[i] == "train"]
-    place = {"classes": _place_classes, "multi-label": _place_labels, "regression": _place_numbers}[task]
-    places = place({digests[i]: samples[i].label for i in drawn}, shares, seed)
+    units = _units([(sample.group, digest) for sample, digest in zip(samples, digests, strict=True)])
+    places = _place_units([samples[i] for i in drawn], [units[i] for i in drawn], shares, seed, task)
     for i in drawn:
-        parts[i] = places[digests[i]]
-    return Split(tuple(parts), _origin(given, missing, task, given_by))
+        parts[i] = places[units[i]]
+    origin = _origin(given, missing, task, given_by) + _of_groups(samples, given)
+    return Split(tuple(parts), origin, tuple(units))
+
+
+def _units(found: Sequence[tuple[str | None, str]]) -> list[str]:
+    """What must stay on one side of the split with each image, by name, of its group and its digest.
+
+    That is the file's digest or, with a group, the group that comes first of those that share files with each other.
+    """
+    links: dict[str, str] = {}
+
+    def first(name: str) -> str:
+        while name in links:
+            links[name] = links.get(links[name], links[name])  # shorter for the next one
+            name = links[name]
+        return name
+
+    for group, digest in found:
+        if group is not None:
+            # A space sorts before every digest, so that a group gives its name to what it is linked with.
+            ahead, *behind = sorted({first(f" {group}"), first(digest)})
+            links |= dict.fromkeys(behind, ahead)
+    return [first(digest) for _, digest in found]
+
+
+def _place_units(samples: Sequence[Sample], units: Sequence[str], shares: Shares, seed: int, task: Task) -> Places:
+    if not any(sample.group for sample in samples):
+        labels = {unit: sample.label for unit, sample in zip(units, samples, strict=True)}
+        place = {"classes": _place_classes, "multi-label": _place_labels, "regression": _place_numbers}[task]
+        return place(labels, shares, seed)
+    if task == "regression":
+        return _place("the table", set(units), shares, seed, "groups")
+    names: dict[str, set[str]] = {unit: set() for unit in units}
+    for unit, sample in zip(units, samples, strict=True):
+        names[unit].update(names_in(sample.label))
+    together = {unit: tuple(sorted(found)) for unit, found in names.items()}
+    return _place_labels(together, shares, seed, "class" if task == "classes" else "label", "groups")
 
 
 def _place_classes(labels: Mapping[str, Label], shares: Shares, seed: int) -> Places:
@@ -88,13 +136,15 @@ def _place_numbers(labels: Mapping[str, Label], shares: Shares, seed: int) -> Pl
     return _place("the table", set(labels), shares, seed)
 
 
-def _place_labels(labels: Mapping[str, Label], shares: Shares, seed: int) -> Places:
+def _place_labels(
+    labels: Mapping[str, Label], shares: Shares, seed: int, noun: str = "label", units: str = IMAGES
+) -> Places:
     """By chance, and then each label topped up where a part lacks it, without taking another's last image away."""
     order = sorted(labels, key=lambda digest: _draw(digest, seed))
     places = {digest: _part_at(_draw(digest, seed), shares) for digest in order}
     carriers = {name: [digest for digest in order if name in names_in(labels[digest])] for name in _all_names(labels)}
     for name in sorted(carriers, key=lambda name: (len(carriers[name]), name)):
-        _check_enough(f"label {name!r}", len(carriers[name]), shares)
+        _check_enough(f"{noun} {name!r}", len(carriers[name]), shares, units)
         for part in shares:
             if all(places[digest] != part for digest in carriers[name]):
                 fullest = Counter(places[digest] for digest in carriers[name]).most_common(1)[0][0]
@@ -122,9 +172,9 @@ def _all_names(labels: Mapping[str, Label]) -> set[str]:
     return {name for label in labels.values() for name in names_in(label)}
 
 
-def _place(what: str, digests: set[str], shares: Shares, seed: int) -> Places:
-    """The part of each different image of one class, or of all of them."""
-    _check_enough(what, len(digests), shares)
+def _place(what: str, digests: set[str], shares: Shares, seed: int, units: str = IMAGES) -> Places:
+    """The part of each different image of one class, or of all of them; or of each group."""
+    _check_enough(what, len(digests), shares, units)
     order = sorted(digests, key=lambda digest: _draw(digest, seed))
     places = {digest: _part_at(_draw(digest, seed), shares) for digest in order}
     for part in shares:
@@ -133,11 +183,12 @@ def _place(what: str, digests: set[str], shares: Shares, seed: int) -> Places:
     return places
 
 
-def _check_enough(what: str, images: int, shares: Shares) -> None:
-    if images < len(shares):
+def _check_enough(what: str, count: int, shares: Shares, units: str) -> None:
+    if count < len(shares):
+        alike = "copies of a file count once" if units == IMAGES else "or let go of groups with --group-column none"
         raise DataError(
-            f"{what} has too few different images: {images}, where {len(shares)} are needed, one a part",
-            "add images of it; copies of a file count once",
+            f"{what} has too few {units}: {count}, where {len(shares)} are needed, one a part",
+            f"add images of it; {alike}",
         )
 
 
@@ -170,3 +221,15 @@ def _origin(given: set[Part], missing: tuple[Part, ...], task: Task, given_by: L
     if not drawn:
         return as_given
     return f"{as_given}; {' and '.join(drawn)} drawn from the training {'folder' if given_by == 'folders' else 'part'}"
+
+
+def _of_groups(samples: Sequence[Sample], given: set[Part]) -> str:
+    """What became of groups, if there are any."""
+    parts: dict[str, set[Part | None]] = {}
+    for sample in samples:
+        if sample.group is not None:
+            parts.setdefault(sample.group, set()).add(sample.part)
+    if not parts:
+        return ""
+    torn = sum(len(found) > 1 for found in parts.values()) if given else 0
+    return f"; {torn:,} of {len(parts):,} groups are in several given parts" if torn else "; no group in two parts"

@@ -1,4 +1,4 @@
-"""A table of images: a column of them or of their paths, one or several of labels, and perhaps one of parts."""
+"""A table of images: a column of them or of their paths, one or several of labels, perhaps of parts and of groups."""
 
 from __future__ import annotations
 
@@ -21,6 +21,21 @@ LONGEST_SHOWN = 200
 IMAGE_NAMES = ("image", "file", "path", "filename", "filepath", "imagepath", "imagefile", "img", "picture", "photo")
 LABEL_NAMES = ("label", "labels", "class", "classes", "target", "targets", "category", "tag", "tags", "grade", "cls")
 PART_COLUMNS = ("split", "part", "set", "subset")
+# Instead of a column, to leave groups alone.
+NO_GROUPS = "none"
+# Of what images are taken several times; with "id" after it, or not.
+GROUP_NAMES = (
+    "group",
+    "patient",
+    "subject",
+    "case",
+    "participant",
+    "animal",
+    "specimen",
+    "slide",
+    "session",
+    "sequence",
+)
 
 
 @dataclass(frozen=True)
@@ -31,11 +46,13 @@ class TableChoice:
         image_column: with the paths.
         label_columns: one, or several of 0 and 1.
         task: "auto", or what the labels are.
+        group_column: that says what an image was taken of, or "none".
     """
 
     image_column: str | None = None
     label_columns: tuple[str, ...] = ()
     task: str = AUTO
+    group_column: str | None = None
 
     def check(self) -> None:
         """Refuses a task that there isn't.
@@ -55,7 +72,8 @@ class TableChoice:
         """The options of the command line that say the same."""
         image = [] if self.image_column is None else ["--image-column", self.image_column]
         labels = [word for column in self.label_columns for word in ("--label-column", column)]
-        return image + labels + ([] if self.task == AUTO else ["--task", self.task])
+        groups = [] if self.group_column is None else ["--group-column", self.group_column]
+        return image + labels + groups + ([] if self.task == AUTO else ["--task", self.task])
 
 
 def images_of(table: Table, choice: TableChoice) -> Dataset:
@@ -70,11 +88,14 @@ def images_of(table: Table, choice: TableChoice) -> Dataset:
     """
     image, why_image = _image_column(table, choice.image_column)
     part = _part_column(table)
-    columns, why_labels = _label_columns(table, choice.label_columns, {image, part})
+    group, why_group = _group_column(table, choice, {image, part})
+    columns, why_labels = _label_columns(table, choice.label_columns, {image, part, group})
     files = table.images.get(image) or _paths(table, image)
     labels = read_labels(table, columns, choice.asked)
     parts = _parts(table, part) if part else [None] * len(files)
-    samples = tuple(Sample(*row) for row in sorted(zip(files, labels.rows, parts, strict=True), key=lambda row: row[0]))
+    groups = [cell or None for cell in table.cells(group)] if group else [None] * len(files)
+    rows = zip(files, labels.rows, parts, groups, strict=True)
+    samples = tuple(Sample(*row) for row in sorted(rows, key=lambda row: row[0]))
     _check_trained(table, labels, samples)
     choices = [
         ("images", f"column {image!r}", why_image),
@@ -82,6 +103,7 @@ def images_of(table: Table, choice: TableChoice) -> Dataset:
         ("task", labels.task, labels.reason),
     ]
     choices += [("parts", f"column {part!r}", "called so, and holds their names")] if part else []
+    choices += [("groups", f"column {group!r}", f"{why_group}; {_counted(groups)}")] if group else []
     root = table.path if image in table.images else _root(table.path, [Path(str(file)) for file in files])
     return Dataset(root, samples, labels.names, labels.task, "table", tuple(choices))
 
@@ -119,6 +141,31 @@ def _part_column(table: Table) -> str | None:
 def _is_of_parts(table: Table, column: str) -> bool:
     is_called_so = _plain(column) in PART_COLUMNS and table.columns.count(column) == 1
     return is_called_so and any(cell.lower() in PART_NAMES for cell in table.cells(column))
+
+
+def _group_column(table: Table, choice: TableChoice, taken: set[str | None]) -> tuple[str | None, str]:
+    """The one that was asked for, or one that is called so, tells some images to be of a kind, and isn't the label."""
+    asked = choice.group_column
+    if asked == NO_GROUPS and asked not in table.columns:
+        return None, ""
+    if asked is not None:
+        table.cells(asked)
+        if asked in taken or asked in choice.label_columns:
+            raise UsageError(f"the column {asked!r} can't hold groups as well", "name another with --group-column")
+        return asked, "as asked"
+    taken = taken | set(choice.label_columns)
+    free = [column for column in table.columns if column not in taken and table.columns.count(column) == 1]
+    called = [column for column in free if _plain(column).removesuffix("id") in GROUP_NAMES]
+    if len(called) != 1 or len(free) < 2 - bool(choice.label_columns):
+        return None, ""
+    cells = [cell for cell in table.cells(called[0]) if cell]
+    return (called[0], "called as such columns are") if len(set(cells)) < len(cells) else (None, "")
+
+
+def _counted(groups: Sequence[str | None]) -> str:
+    different = len({group for group in groups if group is not None})
+    alone = sum(group is None for group in groups)
+    return f"{different:,} groups" + (f", and {alone:,} image{'s' * (alone > 1)} of none" if alone else "")
 
 
 def _label_columns(table: Table, asked: Sequence[str], taken: set[str | None]) -> tuple[tuple[str, ...], str]:

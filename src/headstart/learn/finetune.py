@@ -103,11 +103,29 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled images by the sha256 of their files; labels are targets of a kind, for classes int, shape (images,)."""
+    """Labelled images.
+
+    Attributes:
+        digests: the sha256 of their files.
+        labels: targets of the kind, for classes int, shape (images,).
+        kind: what is to be predicted.
+        units: what each image stays together with where some are held out, by name; by default copies of its file.
+    """
 
     digests: Sequence[str]
     labels: np.ndarray
     kind: Kind = CLASSES
+    units: Sequence[str] = ()
+
+    @property
+    def together(self) -> Sequence[str]:
+        """The name of what each image stays together with."""
+        return self.units or self.digests
+
+    def some(self, places: Sequence[int] | np.ndarray) -> Labelled:
+        """Those at these places."""
+        units = [self.units[place] for place in places] if self.units else ()
+        return Labelled([self.digests[place] for place in places], self.labels[places], self.kind, units)
 
 
 @dataclass(frozen=True)

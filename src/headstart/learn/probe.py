@@ -85,6 +85,7 @@ def fit_probe(
     advance: Callable[[int], None] = lambda count: None,
     balance: Asked = "none",
     kind: Kind = CLASSES,
+    units: Sequence[str] = (),
 ) -> Probe:
     """Fit a probe on training images.
 
@@ -96,13 +97,14 @@ def fit_probe(
         advance: called with the number of fits done since the last call; there are at most `most_fits(labels)`.
         balance: what to do about classes of unequal size; "auto" for what cross-validation finds best.
         kind: what is predicted.
+        units: of each image, what stays on one side of a fold, by name; by default each image is on its own.
     """
-    balancing, tried = _compare(features, labels, classes, seed, balance, advance, kind)
+    balancing, tried = _compare(features, labels, classes, seed, balance, advance, kind, units)
     fit = kind.linear_fit(features, labels, classes, balancing.kind)
     del features  # the caller may have kept none either
     weights, bias = fit.fit(tried.strength)
     advance(1)
-    folds = folds_for(kind.strata(labels))
+    folds = tried.folds
     return Probe(weights, bias, fit.mean, fit.deviation, tried.strength, folds, tried.losses, balancing, kind)
 
 
@@ -120,7 +122,9 @@ def refit_probe(probe: Probe, features: np.ndarray, labels: np.ndarray) -> Probe
     return replace(probe, weights=weights, bias=bias, mean=fit.mean, deviation=fit.deviation)
 
 
-def loss_of_views(probe: Probe, features: np.ndarray, labels: np.ndarray, seed: int) -> float:
+def loss_of_views(
+    probe: Probe, features: np.ndarray, labels: np.ndarray, seed: int, units: Sequence[str] = ()
+) -> float:
     """The cross-validated loss, on images as they are, of the probe fitted to several views of the others.
 
     Args:
@@ -128,12 +132,11 @@ def loss_of_views(probe: Probe, features: np.ndarray, labels: np.ndarray, seed: 
         features: pooled, float32, shape (views, images, features), the plain view first.
         labels: targets of the kind, one an image.
         seed: shuffles the folds, which are those that `fit_probe` chooses the strength by.
+        units: of each image, as for `fit_probe`.
     """
-    from sklearn.model_selection import StratifiedKFold
-
     strata = probe.kind.strata(labels)
     losses = []
-    for fitted, held_out in StratifiedKFold(probe.folds, shuffle=True, random_state=seed).split(strata, strata):
+    for fitted, held_out in _divisions(strata, seed, units):
         taught = refit_to_views(probe, features[:, fitted], labels[fitted])
         weights = measuring_weights(labels[held_out], probe.balancing.kind)
         losses.append(probe.kind.loss(taught.logits(features[0, held_out]), labels[held_out], weights))
@@ -179,6 +182,26 @@ def folds_for(labels: np.ndarray) -> int:
     return min(MOST_FOLDS, fewest) if fewest > 1 else 0
 
 
+def _divisions(strata: np.ndarray, seed: int, units: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Places of the images to fit and of those held out, fold by fold; none where there are too few for two folds."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    if len(set(units)) == len(units):
+        folds = folds_for(strata)
+        return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(strata, strata)) if folds else []
+    of_each = [
+        len({units[place] for place in np.flatnonzero(strata == stratum).tolist()}) for stratum in np.unique(strata)
+    ]
+    folds = min(MOST_FOLDS, *of_each)
+    if folds < 2:
+        return []
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    divisions = [found for found in splitter.split(strata, strata, units) if len(found[1])]
+    # Groups of a class may come to lie in one fold, and the class couldn't be learned from the others.
+    learned = [found for found in divisions if set(strata[found[0]]) == set(strata)]
+    return learned if len(learned) > 1 else []
+
+
 @dataclass(frozen=True)
 class _Fold:
     """Held-out images, and a fit to all others, which have the labels `fitted`."""
@@ -201,12 +224,14 @@ class _Tried:
     Attributes:
         balance: the way.
         kind: what is predicted.
+        folds: of the cross-validation.
         losses: the mean loss on held-out folds, by strength.
         logits: of all held-out images with the best strength, one fold after the other.
     """
 
     balance: Balance
     kind: Kind
+    folds: int = 0
     losses: dict[float, float] = field(default_factory=dict)
     logits: list[np.ndarray] = field(default_factory=list)
 
@@ -241,19 +266,17 @@ def _compare(
     asked: Asked,
     advance: Callable[[int], None],
     kind: Kind,
+    units: Sequence[str],
 ) -> tuple[Balancing, _Tried]:
     """How to balance the classes, and the strengths that were tried with that."""
-    from sklearn.model_selection import StratifiedKFold
-
-    strata = kind.strata(labels)
-    folds, remedies = folds_for(strata), _to_try(labels, asked, kind)
-    if not folds:
+    strata, remedies = kind.strata(labels), _to_try(labels, asked, kind)
+    chosen = _sample(strata, max(folds_for(strata), 1), seed)
+    some, some_labels = features[chosen], labels[chosen]
+    divisions = _divisions(strata[chosen], seed, [units[place] for place in chosen.tolist()] if units else ())
+    if not divisions:
         balancing = _choose_balance({}, labels[:0], labels, asked, seed, kind)
         return balancing, _Tried(balancing.kind, kind)
-    chosen = _sample(strata, folds, seed)
-    some, some_labels, some_strata = features[chosen], labels[chosen], strata[chosen]
-    divisions = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(some_strata, some_strata))
-    tried = {remedy: _Tried(remedy, kind) for remedy in remedies}
+    tried = {remedy: _Tried(remedy, kind, len(divisions)) for remedy in remedies}
     for alike in FITTED_ALIKE:
         wanted = [tried[remedy] for remedy in alike if remedy in tried]
         if wanted:

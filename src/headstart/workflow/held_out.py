@@ -51,7 +51,7 @@ def hold_out(
 
     In each a probe is fitted and a network fine-tuned without the images that are held out, and as in the run itself a
     part of the others judges the epochs: what is compared is the whole procedure, and no image has had a say in what
-    answers for it. Copies of a file stay together.
+    answers for it. Copies of a file and images of a group stay together.
 
     Args:
         images: audited and divided.
@@ -65,16 +65,16 @@ def hold_out(
     everything = _together(images.part("train"), images.part("validation"))
     places, of_probe, of_tuned = [], [], []
     for fitted, held in _folds(everything, FOLDS, recipe.seed):
-        rest, some = _some(everything, fitted), _some(everything, held)
+        rest, some = everything.some(fitted), everything.some(held)
         learned, judging = next(_folds(rest, JUDGING, recipe.seed))
-        train, validation = _some(rest, learned), _some(rest, judging)
+        train, validation = rest.some(learned), rest.some(judging)
         fold_probe = refit_in_views(probe, pooled, taught, train)
         model = train_again(train, validation, fold_probe)
         places.append(held)
         of_probe.append(logits_over_views(fold_probe, pooled, recipe.test_views, some))
         in_views = logits_in_views(model, recipe.cut, at_cut, some, recipe.test_views)
         of_tuned.append(np.asarray(in_views.mean(axis=0)))
-    asked = _some(everything, np.concatenate(places))
+    asked = everything.some(np.concatenate(places))
     weights = measuring_weights(asked.labels, recipe.balance)
     probe_logits, tuned_logits = np.concatenate(of_probe), np.concatenate(of_tuned)
     return HeldOut(
@@ -84,11 +84,8 @@ def hold_out(
 
 
 def _together(one: Labelled, other: Labelled) -> Labelled:
-    return Labelled([*one.digests, *other.digests], np.concatenate([one.labels, other.labels]), one.kind)
-
-
-def _some(part: Labelled, places: np.ndarray) -> Labelled:
-    return Labelled([part.digests[place] for place in places], part.labels[places], part.kind)
+    labels = np.concatenate([one.labels, other.labels])
+    return Labelled([*one.digests, *other.digests], labels, one.kind, [*one.together, *other.together])
 
 
 def _folds(part: Labelled, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -96,4 +93,4 @@ def _folds(part: Labelled, folds: int, seed: int) -> Iterator[tuple[np.ndarray, 
     from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    yield from splitter.split(np.zeros(len(part.labels)), part.kind.strata(part.labels), part.digests)
+    yield from splitter.split(np.zeros(len(part.labels)), part.kind.strata(part.labels), part.together)

@@ -48,7 +48,8 @@ class Images:
     def part(self, part: Part) -> Labelled:
         """The images of a part."""
         chosen = self.split.indices(part)
-        return Labelled([self.audit.digests[index] for index in chosen], self._targets(part), self.kind)
+        units = [self.split.units[index] for index in chosen] if self.split.units else ()
+        return Labelled([self.audit.digests[index] for index in chosen], self._targets(part), self.kind, units)
 
     def _targets(self, part: Part) -> np.ndarray:
         labels = [self.audit.samples[index].label for index in self.split.indices(part)]

@@ -78,7 +78,7 @@ def settle_size(session: Session, images: Images, pooled: FeatureSet, own: Base)
 def _loss(features: FeatureSet, part: Labelled, outputs: int, seed: int) -> float:
     """Of the best strength; infinite where there are too few images to tell."""
     rows = features.load([(digest, PLAIN) for digest in part.digests])
-    probe = fit_probe(rows, part.labels, outputs, seed, kind=part.kind)
+    probe = fit_probe(rows, part.labels, outputs, seed, kind=part.kind, units=part.together)
     return min(probe.cross_validated.values(), default=math.inf)
 
 
@@ -105,5 +105,4 @@ def _some(images: Images) -> tuple[list[ImageFile], Labelled]:
     for stratum in np.unique(strata):
         of_it = sorted(np.flatnonzero(strata == stratum).tolist(), key=lambda place: part.digests[place])
         chosen += of_it[: max(MOST_FOLDS, math.ceil(share * len(of_it)))]
-    labelled = Labelled([part.digests[place] for place in chosen], part.labels[chosen], part.kind)
-    return [files[place] for place in chosen], labelled
+    return [files[place] for place in chosen], part.some(chosen)

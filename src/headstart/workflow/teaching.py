@@ -49,7 +49,9 @@ def choose_taught(
     losses: dict[Preset, float] = {}
     with session.watch.stage("probe", "Fitting the probe to views", len(presets), unit="presets") as advance:
         for preset, views in presets.items():
-            losses[preset] = loss_of_views(probe, _in_views(pooled, train, views), train.labels, session.seed)
+            losses[preset] = loss_of_views(
+                probe, _in_views(pooled, train, views), train.labels, session.seed, train.together
+            )
             advance(1)
     best = min(losses, key=lambda preset: losses[preset])
     views = presets[best]

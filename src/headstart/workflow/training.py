@@ -68,6 +68,7 @@ def train(
     *,
     image_column: str | None = None,
     label_columns: Sequence[str] = (),
+    group_column: str | None = None,
     task: str = AUTO,
     base: str | Base = DEFAULT_BASE,
     weights: str | Path | None = None,
@@ -100,6 +101,8 @@ def train(
         image_column: the table's column of paths; by default it is found by its name or its cells.
         label_columns: the table's column of classes, of labels divided by "|", ";" or ",", or of numbers; or several
             columns that say 0 or 1 of a label each. By default they are found likewise.
+        group_column: the table's column that says what each image was taken of, such as a patient: images of one are
+            never both learned from and tested with. By default it is found by its name; "none" for no groups.
         task: what the labels are, "classes" (one an image), "multi-label" (any number), "regression" (a number), or
             "auto": what the cells look like.
         base: the pretrained network to build on, by name (`headstart.bases()` lists them), the path of a Keras model
@@ -154,7 +157,7 @@ def train(
     tuning = TuningChoice(*how, test_views, parse_time(time))
     tuning.check()
     cache_folder = Path(cache) if cache else default_folder()
-    table = TableChoice(image_column, tuple(label_columns), task)
+    table = TableChoice(image_column, tuple(label_columns), task, group_column)
     dataset = read_source(Path(data), table)  # before anything is fetched
     _check_balance(dataset, balance)
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
@@ -255,7 +258,8 @@ def _fit_probe(session: Session, images: Images, pooled: FeatureSet, balance: As
     fits = most_fits(labels, balance, kind)
     with session.watch.stage("probe", "Fitting the probe", fits, unit="fits") as advance:
         wanted = [(digest, PLAIN) for digest in train.digests]
-        probe = fit_probe(pooled.load(wanted), labels, outputs, session.seed, advance, balance, kind)
+        features = pooled.load(wanted)
+        probe = fit_probe(features, labels, outputs, session.seed, advance, balance, kind, train.together)
     if kind.task == "classes":
         session.choose("class balance", NAMES[probe.balancing.kind], probe.balancing.reason)
     smallest = f"smallest {kind.loss_name} in {probe.folds}-fold cross-validation"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, Preset, View, exact_views
 from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation, choose_by_learning
-from headstart.learn.finetune import Labelled
 from headstart.learn.imbalance import measuring_weights
 from headstart.learn.probe import Probe
 from headstart.workflow.classifiers import logits_over_views, refit_in_views
@@ -94,7 +93,7 @@ def _by_learning(
     session: Session, images: Images, pooled: FeatureSet, probe: Probe, choice: TuningChoice
 ) -> Augmentation:
     train, validation = images.part("train"), images.part("validation")
-    some = Labelled(train.digests[:MOST_LEARNED_FROM], train.labels[:MOST_LEARNED_FROM], train.kind)
+    some = train.some(range(min(MOST_LEARNED_FROM, len(train.digests))))
     files = images.files("train")[:MOST_LEARNED_FROM] + images.files("validation")
     weights = measuring_weights(validation.labels, probe.balancing.kind)
     spec = session.features.base.spec
