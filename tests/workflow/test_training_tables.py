@@ -30,7 +30,7 @@ def own_tables(tables: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tables, tmp_path / "own"))
 
 
-def train_probe(data: Path, out: Path, cache: Path, **options: Any) -> Run:
+def train_probe(data: Any, out: Path, cache: Path, **options: Any) -> Run:
     return train(data, out, base="untrained", cache=cache, finetune=False, **options)
 
 
@@ -311,6 +311,20 @@ def test_hostile_names_stay_text(
     assert "<script" not in page
     assert "<script" not in re.sub(r"```.*?```", "", card, flags=re.DOTALL)
     assert all("&lt;script&gt;" in text for text in (page, card))
+
+
+def test_a_list_of_pairs_comes_to_the_same_as_a_table(tables: Path, warm_cache: Path, tmp_path: Path) -> None:
+    with (tables / "kinds.csv").open(encoding="utf-8") as file:
+        pairs = [(tables / row["file"], row["kind"]) for row in csv.DictReader(file)]
+    run = train_probe(pairs, tmp_path / "run", warm_cache)
+    other = train_probe(tables / "kinds.csv", tmp_path / "other", warm_cache)
+    assert run.metrics["test"] == other.metrics["test"]
+    assert run.manifest.data.fingerprint == other.manifest.data.fingerprint
+    assert run.manifest.data.root == str(tables)
+    assert "'(120 images, a list in Python)'" in run.manifest.command
+    assert choices(run)["images"] == "120 pairs"
+    with pytest.raises(UsageError, match="--image-column is about a table, and the images are a list; leave it out"):
+        train_probe(pairs, tmp_path / "more", warm_cache, image_column="file")
 
 
 def test_images_of_a_group_are_never_on_both_sides(own_tables: Path, warm_cache: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +16,7 @@ from headstart.catalog import DEFAULT_BASE
 from headstart.catalog.base import Base
 from headstart.data.audit import audit
 from headstart.data.dataset import PARTS, Dataset
+from headstart.data.pairs import Pair, read_pairs
 from headstart.data.source import read_source
 from headstart.data.split import split
 from headstart.data.table import TableChoice
@@ -63,7 +65,7 @@ LARGEST_SEED = 2**32 - 1
 
 
 def train(
-    data: str | Path,
+    data: str | Path | Sequence[Pair],
     out: str | Path,
     *,
     image_column: str | None = None,
@@ -96,7 +98,7 @@ def train(
         data: a folder with one subfolder of images per class, or with folders train, validation and test that have; a
             zip or tar archive of such; a table (CSV, TSV, JSON Lines, Parquet or Arrow) with a row per image: its path,
             relative to the table, or its bytes, and what is said of it; or a data set as WebDataset or the Hugging Face
-            libraries keep it.
+            libraries keep it; or, in Python, a list of pairs of a path and a class, a number, or a list of labels.
         out: the run folder to make.
         image_column: the table's column of paths; by default it is found by its name or its cells.
         label_columns: the table's column of classes, of labels divided by "|", ";" or ",", or of numbers; or several
@@ -152,13 +154,13 @@ def train(
     keep_freed_memory()
     watch = Stopwatch(display)
     draft = RunDraft(Path(out))
-    _check(Path(data), Path(out), precision, seed, balance)
+    _check(data, Path(out), precision, seed, balance)
     how = (finetune, finetune_from, epochs, learning_rate, views, augment)
     tuning = TuningChoice(*how, test_views, parse_time(time))
     tuning.check()
     cache_folder = Path(cache) if cache else default_folder()
     table = TableChoice(image_column, tuple(label_columns), task, group_column)
-    dataset = read_source(Path(data), table)  # before anything is fetched
+    dataset = _read(data, table)  # before anything is fetched
     _check_balance(dataset, balance)
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
     chosen_base = choice.resolve(cache_folder, display)
@@ -194,9 +196,17 @@ def train(
         return run
 
 
-def _check(data: Path, out: Path, precision: str, seed: int, balance: str) -> None:
+def _read(data: str | Path | Sequence[Pair], table: TableChoice) -> Dataset:
+    if isinstance(data, str | Path):
+        return read_source(Path(data), table)
+    if said := replace(table, task=AUTO).options():
+        raise UsageError(f"{said[0]} is about a table, and the images are a list", "leave it out")
+    return read_pairs(data, table.task)
+
+
+def _check(data: str | Path | Sequence[Pair], out: Path, precision: str, seed: int, balance: str) -> None:
     """Refuses what no training run can do, before anything is read."""
-    if out.resolve().is_relative_to(data.resolve()):
+    if isinstance(data, str | Path) and out.resolve().is_relative_to(Path(data).resolve()):
         raise UsageError(
             f"{out} lies inside {data}, where it would pass for a class", "name a folder elsewhere with --out"
         )
@@ -364,7 +374,8 @@ def _check_network(
         )
 
 
-def _command(data: str | Path, out: str | Path, options: dict[str, object], more: list[str]) -> str:
-    words = ["headstart", "train", str(data), "--out", str(out)]
+def _command(data: str | Path | Sequence[Pair], out: str | Path, options: dict[str, object], more: list[str]) -> str:
+    source = str(data) if isinstance(data, str | Path) else f"({len(data):,} images, a list in Python)"
+    words = ["headstart", "train", source, "--out", str(out)]
     words += [word for name, value in options.items() for word in (f"--{name}", str(value))] + more
     return shlex.join(words)
