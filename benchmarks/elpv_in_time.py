@@ -11,8 +11,8 @@ probe on the same images, once in as many views and once as it is without any op
 An hour for five seeds on a machine that does nothing else. With `--seeds`, those of the result that aren't named stay.
 
 Published for the binary task and a like division (Deitsch et al. 2019, arXiv:1807.02894): VGG19 fine-tuned on a GPU,
-88.42 %, which is the figure to beat. Expect the same to within a point, more on a faster machine, and every run to end
-within 660 seconds. Whatever else the machine does takes epochs away.
+88.42 %, which is the figure to beat. Expect a mean of about 89 % on two cores, a deviation of a point between
+divisions, and every run to end within 660 seconds. Whatever else the machine does takes epochs away.
 """
 
 from __future__ import annotations
