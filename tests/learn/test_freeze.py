@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headstart.errors import UsageError
-from headstart.learn.freeze import freeze, freeze_batch_norm, thaw, trainable_changed
+from headstart.learn.freeze import freeze, freeze_batch_norm, thaw, trainable_as_now, trainable_changed
 
 
 def block(width: int, name: str) -> Any:
@@ -234,3 +234,15 @@ def test_a_model_that_is_not_compiled_has_nothing_to_overlook() -> None:
     model = nested()
     model.trainable = False
     assert trainable_changed(model) is None
+
+
+def test_layers_become_trainable_again_as_they_were() -> None:
+    model = nested()
+    model.layers[1].trainable = False
+    restore = trainable_as_now(model)
+    before = [variable.path for variable in model.trainable_variables]
+    model.layers[1].trainable = True
+    model.layers[-1].trainable = False
+    assert [variable.path for variable in model.trainable_variables] != before
+    restore()
+    assert [variable.path for variable in model.trainable_variables] == before

@@ -49,6 +49,14 @@ def test_images_of_a_group_are_held_out_together(asked: list[tuple[set[str], set
         assert sum(map(len, groups)) == len(set.union(*groups)) == 20
 
 
+def test_few_groups_cannot_be_divided_into_folds_however_many_images_they_have() -> None:
+    labels = np.array([0, 1] * 100)
+    for groups, expected in ((2 * JUDGING, True), (2 * JUDGING - 1, False)):
+        train = Labelled([str(n) for n in range(200)], labels, units=[f"{n // 2 % groups}" for n in range(200)])
+        images: Any = SimpleNamespace(part=lambda part, train=train: train if part == "train" else train.some(range(9)))
+        assert is_too_small(images) == expected
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str], set[str]]]:
     """The images that each fold trained on, judged epochs by and was asked about; both answer by the digest."""

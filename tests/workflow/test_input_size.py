@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,11 @@ def test_the_smaller_input_stays_unless_the_larger_does_clearly_better(monkeypat
         f"{on}0.500 at 64 pixels and 0.460 at 224, which takes 12 times as long",
     )
     assert settled(monkeypatch, 0.5, 0.45) == (224, f"{on}0.500 at 64 pixels and 0.450 at 224, which is clearly less")
+
+
+def test_too_few_images_to_tell_leave_the_base_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = "the base's own; images are far smaller, but too few to tell whether less would do"
+    assert settled(monkeypatch, math.inf, math.inf) == (224, reason)
 
 
 def test_a_rare_class_is_among_those_that_sizes_are_compared_on() -> None:

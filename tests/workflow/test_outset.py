@@ -12,12 +12,13 @@ import pytest
 
 from headstart.catalog.untrained import BASE
 from headstart.features.boundary import size_at
-from headstart.images.views import PLAIN, exact_views
-from headstart.learn.finetune import Labelled
+from headstart.images.views import exact_views
+from headstart.learn.finetune import Labelled, Recipe
 from headstart.workflow import outset, train, tuning
 from headstart.workflow.outset import Outset, room_for_views
 from headstart.workflow.pace import CAUTION, Pace
 from headstart.workflow.tuning_choice import TuningChoice
+from headstart.workflow.view_choice import views_to_see
 
 SIZES = {"train": 400, "validation": 200, "test": 100}
 IMAGES: Any = SimpleNamespace(part=lambda part: Labelled([""] * SIZES[part], np.zeros(SIZES[part], np.int64)))
@@ -58,7 +59,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Outset:
 
 def likely(start: Outset, left: float, **said: Any) -> str | None:
     choice = TuningChoice(**({"seconds": 600.0} | said))
-    return outset._likely(session(left), IMAGES, choice, start)
+    return outset._likely(session(left), IMAGES, choice, start, views_to_see(choice, BASE.spec))
 
 
 def test_stages_around_the_default_one_come_deepest_first(start: Outset) -> None:
@@ -77,10 +78,10 @@ def test_the_likely_stage_is_the_deepest_that_fits_beside_the_views(start: Outse
 
 
 def test_what_was_supposed_of_maps_is_forgotten(start: Outset) -> None:
-    before = start.pace.seconds_a_view("top")
+    recipe = Recipe("top", exact_views("orientation-free", is_square=True), 10)
+    before = start.pace.fixed(recipe)
     likely(start, 600, test_views=8)
-    assert start.pace._mapped == (frozenset(), None)
-    assert start.pace.seconds_a_view("top") == before
+    assert start.pace.fixed(recipe) == before
 
 
 def test_a_stage_that_was_asked_for_is_the_likely_one(start: Outset) -> None:
@@ -93,30 +94,6 @@ def test_maps_that_the_store_has_no_room_for_are_not_kept(start: Outset, monkeyp
     monkeypatch.setattr(outset, "room_for_views", lambda session, images, stage: 3 if stage == "middle" else 8)
     assert likely(start, 600, test_views=8) == "bottom"
     assert likely(start, math.inf, test_views=8, seconds=None) is None
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        ({}, False),
-        ({"test_views": 2}, True),
-        ({"seconds": 60.0}, True),
-        ({"seconds": 60.0, "augment": "flips"}, False),
-        ({"seconds": 60.0, "augment": "flips", "test_views": 2}, True),
-    ],
-)
-def test_maps_are_kept_only_where_all_images_are_looked_at_in_views(said: dict[str, Any], expected: bool) -> None:
-    assert outset._will_see_views(TuningChoice(**said)) == expected
-
-
-@pytest.mark.parametrize(
-    ("said", "count"),
-    [({"test_views": 8}, 8), ({"seconds": 60.0}, 4), ({"augment": "flips", "test_views": 2}, 2)],
-)
-def test_the_views_that_the_whole_network_sees(said: dict[str, Any], count: int) -> None:
-    seen = outset._views_to_see(session(600), TuningChoice(**said))
-    assert seen == exact_views("orientation-free", is_square=True)[:count]
-    assert seen[0] == PLAIN
 
 
 def test_room_is_half_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:

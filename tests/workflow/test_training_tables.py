@@ -323,6 +323,9 @@ def test_a_list_of_pairs_comes_to_the_same_as_a_table(tables: Path, warm_cache: 
     assert run.manifest.data.root == str(tables)
     assert "'(120 images, a list in Python)'" in run.manifest.command
     assert choices(run)["images"] == "120 pairs"
+    assert train_probe(iter(pairs), tmp_path / "once", warm_cache).manifest.command == run.manifest.command.replace(
+        str(tmp_path / "run"), str(tmp_path / "once")
+    )
     with pytest.raises(UsageError, match="--image-column is about a table, and the images are a list; leave it out"):
         train_probe(pairs, tmp_path / "more", warm_cache, image_column="file")
 

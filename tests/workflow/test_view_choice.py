@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,15 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN, View, make_views
+from headstart.catalog.untrained import BASE
+from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN, Preset, View, exact_views, make_views
 from headstart.learn.finetune import Labelled
 from headstart.learn.probe import fit_probe
 from headstart.workflow import view_choice as module
 from headstart.workflow.teaching import FEW_IMAGES
 from headstart.workflow.tuning_choice import TuningChoice
-from headstart.workflow.view_choice import ONE_VIEW, Averaging, choose_averaging, find_augmentation
+from headstart.workflow.view_choice import ONE_VIEW, Averaging, choose_averaging, find_augmentation, views_to_see
 
 FLIPS = make_views("flips", 4, seed=0)
+SQUARE = BASE.spec
 
 
 def session_with(width: int = 32, asked: list[Any] | None = None) -> Any:
@@ -128,3 +131,25 @@ def test_a_preset_is_judged_by_the_views_that_will_be_answered_for(
     probe: Any = SimpleNamespace(balancing=SimpleNamespace(kind="none"))
     find_augmentation(session, images, None, probe, TuningChoice(seconds=600, test_views=test_views))  # type: ignore[arg-type]
     assert judged[-1] == answered_for
+
+
+@pytest.mark.parametrize(
+    ("said", "preset", "count"),
+    [
+        ({}, "orientation-free", 1),
+        ({"test_views": 2}, "flips", 4),
+        ({"test_views": 8}, "orientation-free", 8),
+        ({"seconds": 60.0}, "flips", 4),
+        ({"seconds": 60.0, "views": 8}, "orientation-free", 8),
+        ({"seconds": 60.0, "augment": "flips"}, "flips", 1),
+        ({"augment": "flips", "test_views": 2}, "flips", 2),
+    ],
+)
+def test_the_views_that_the_whole_network_sees(said: dict[str, Any], preset: Preset, count: int) -> None:
+    seen = views_to_see(TuningChoice(**said), SQUARE)
+    assert seen == exact_views(preset, is_square=True)[:count]
+    assert len(seen) == count
+
+
+def test_an_oblong_input_is_not_turned_by_a_quarter() -> None:
+    assert len(views_to_see(TuningChoice(test_views=8), replace(SQUARE, width=2 * SQUARE.height))) == 4

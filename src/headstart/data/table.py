@@ -156,7 +156,8 @@ def _group_column(table: Table, choice: TableChoice, taken: set[str | None]) -> 
     taken = taken | set(choice.label_columns)
     free = [column for column in table.columns if column not in taken and table.columns.count(column) == 1]
     called = [column for column in free if _plain(column).removesuffix("id") in GROUP_NAMES]
-    if len(called) != 1 or len(free) < 2 - bool(choice.label_columns):
+    is_label = len(free) == 1 and not choice.label_columns
+    if len(called) != 1 or is_label:
         return None, ""
     cells = [cell for cell in table.cells(called[0]) if cell]
     return (called[0], "called as such columns are") if len(set(cells)) < len(cells) else (None, "")

@@ -7,6 +7,8 @@ decoded, and whatever goes wrong becomes an `ImageError` with a reason that a pe
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -46,15 +48,22 @@ def decode(data: bytes, *, smallest: tuple[int, int] | None = None) -> Image.Ima
     Raises:
         ImageError: the file is empty, cut short, too large, of another format, or not an image.
     """
+    with _opened(data) as image:
+        if smallest is not None:
+            image.draft(None, smallest)
+        image.load()
+        return _upright(_to_grey_or_rgb(image), _orientation(image))
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """A file whose header has been read; whatever goes wrong with it from there on is an `ImageError`."""
     if not data:
         raise ImageError("the file is empty")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image)
-            if smallest is not None:
-                image.draft(None, smallest)
-            image.load()
-            return _upright(_to_grey_or_rgb(image), _orientation(image))
+            yield image
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -64,6 +73,16 @@ def decode(data: bytes, *, smallest: tuple[int, int] | None = None) -> Image.Ima
         raise ImageError(f"more than {MAX_PIXELS:,} pixels, the most that is decoded") from None
     except Exception as error:  # Pillow's decoders raise whatever a broken file leads them into
         raise ImageError(f"damaged or cut short ({_in_a_line(error)})") from error
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """Width and height of an image file as its header says, before it is put upright; nothing is decoded.
+
+    Raises:
+        ImageError: as `decode` raises for what a header shows.
+    """
+    with _opened(data) as image:
+        return image.size
 
 
 def _check_size(image: Image.Image) -> None:

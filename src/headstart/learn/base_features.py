@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,9 +56,9 @@ class BaseFeatures:
         """Pooled features with the output of a cut, as `at` would give it, in one run of the network."""
         name = f"{self._pooled_name} and {cut}"
         prefixed = Prefix(self._identity(name), lambda: self._model_with_map(cut))
-        engine = LazyEngine(
-            identity_of(precision), lambda: OpenVINOEngine(converted(prefixed, self._store.folder), precision)
-        )
+        # Opened at the first feature that is missing, and kept for the views that follow.
+        opened = cache(lambda: OpenVINOEngine(converted(prefixed, self._store.folder), precision))
+        engine = LazyEngine(identity_of(precision), opened)
         shape = tuple(prefix(self.model, cut).outputs[0].shape[1:])
         kept = self.base.spec, self._identity(self._pooled_name), engine, self._store, precision, "float32"
         return WithMap(*kept, at_cut=self.at(cut, precision), shape=shape)

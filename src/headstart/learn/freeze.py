@@ -6,7 +6,7 @@ what is random while training, such as dropout, is switched off. Only then can a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headstart.errors import UsageError
@@ -77,10 +77,15 @@ def freeze_below(model: keras.Model, cut: str) -> None:
         layer.trainable = False
 
 
-def set_trainable(layers: Iterable[tuple[Any, bool]]) -> None:
-    """Make each layer trainable, or not, as it says."""
-    for layer, trainable in layers:
-        layer.trainable = trainable
+def trainable_as_now(model: keras.Model) -> Callable[[], None]:
+    """What makes each layer of a model trainable, or not, as it is at this moment."""
+    remembered = [(layer, layer.trainable) for layer in model.layers]
+
+    def restore() -> None:
+        for layer, trainable in remembered:
+            layer.trainable = trainable
+
+    return restore
 
 
 def is_batch_norm(layer: Any) -> bool:

@@ -178,8 +178,15 @@ def folds_for(labels: np.ndarray) -> int:
     Args:
         labels: of classes, or else strata; int, shape (images,).
     """
-    fewest = int(np.bincount(labels)[np.unique(labels)].min())
+    fewest = fewest_units(labels, ())
     return min(MOST_FOLDS, fewest) if fewest > 1 else 0
+
+
+def fewest_units(strata: np.ndarray, units: Sequence[str]) -> int:
+    """How many different units the stratum has that has fewest; each image is one where none are named."""
+    if not units:
+        return int(np.bincount(strata)[np.unique(strata)].min())
+    return min(len({units[place] for place in np.flatnonzero(strata == each).tolist()}) for each in np.unique(strata))
 
 
 def _divisions(strata: np.ndarray, seed: int, units: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -189,10 +196,7 @@ def _divisions(strata: np.ndarray, seed: int, units: Sequence[str]) -> list[tupl
     if len(set(units)) == len(units):
         folds = folds_for(strata)
         return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(strata, strata)) if folds else []
-    of_each = [
-        len({units[place] for place in np.flatnonzero(strata == stratum).tolist()}) for stratum in np.unique(strata)
-    ]
-    folds = min(MOST_FOLDS, *of_each)
+    folds = min(MOST_FOLDS, fewest_units(strata, units))
     if folds < 2:
         return []
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)

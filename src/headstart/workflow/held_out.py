@@ -12,7 +12,7 @@ from headstart.images.views import View
 from headstart.learn.decide import Candidate
 from headstart.learn.finetune import Labelled, Recipe, logits_in_views
 from headstart.learn.imbalance import measuring_weights
-from headstart.learn.probe import Probe
+from headstart.learn.probe import Probe, fewest_units
 from headstart.workflow.classifiers import HeldOut, logits_over_views, refit_in_views
 from headstart.workflow.images import Images
 
@@ -34,8 +34,8 @@ TrainAgain = Callable[[Labelled, Labelled, Probe], "keras.Model"]
 def is_too_small(images: Images) -> bool:
     """Whether the validation part leaves much to chance, and each fold could have its share of every stratum."""
     train, validation = images.part("train"), images.part("validation")
-    counts = np.bincount(train.kind.strata(train.labels))
-    return len(validation.digests) < ENOUGH_TO_DECIDE and bool(counts[counts > 0].min() >= 2 * JUDGING)
+    is_short = len(validation.digests) < ENOUGH_TO_DECIDE
+    return is_short and fewest_units(train.kind.strata(train.labels), train.units) >= 2 * JUDGING
 
 
 def hold_out(

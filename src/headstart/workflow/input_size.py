@@ -18,13 +18,13 @@ from headstart.catalog.base import Base
 from headstart.data.dataset import Dataset
 from headstart.errors import ImageError
 from headstart.features.extract import FeatureSet
-from headstart.images.decode import decode
+from headstart.images.decode import size_of
 from headstart.images.file import ImageFile, read_file
 from headstart.images.views import PLAIN
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.finetune import Labelled
 from headstart.learn.probe import MOST_FOLDS, fit_probe
-from headstart.workflow.images import Images
+from headstart.workflow.images import Images, from_all_over
 from headstart.workflow.session import Session
 
 # Files whose size is looked at, from all over the data set.
@@ -67,6 +67,8 @@ def settle_size(session: Session, images: Images, pooled: FeatureSet, own: Base)
             losses.append(_loss(features, part, len(images.classes), session.seed))
             advance(1)
     smaller, larger = losses
+    if math.isinf(larger):
+        return own, "the base's own; images are far smaller, but too few to tell whether less would do"
     is_enough = smaller < CLEARLY_LARGER * larger
     measured = f"{smaller:.3f} at {small.spec.height} pixels and {larger:.3f} at {own.spec.height}"
     on = f"cross-validated {images.kind.loss_name} of the probe on {len(part.digests):,} training images"
@@ -88,16 +90,15 @@ def _times(larger: Base, smaller: Base) -> float:
 
 def _usual_side(files: Sequence[ImageFile]) -> int | None:
     """The median of the larger sides of some images, in pixels."""
-    places = np.unique(np.linspace(0, len(files) - 1, min(LOOKED_AT, len(files)), dtype=int))
     sides = []
-    for place in places:
+    for file in from_all_over(files, LOOKED_AT):
         with suppress(ImageError):
-            sides.append(max(decode(read_file(files[place])).size))
+            sides.append(max(size_of(read_file(file))))
     return int(statistics.median(sides)) if sides else None
 
 
 def _some(images: Images) -> tuple[list[ImageFile], Labelled]:
-    """Training images, drawn by their content, with their share of every stratum."""
+    """Training images with their share of every stratum, drawn by their content: of more images mostly the same."""
     files, part = images.files("train"), images.part("train")
     strata = part.kind.strata(part.labels)
     share = min(1.0, COMPARED_ON / len(files))

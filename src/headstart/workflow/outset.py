@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from headstart.features.boundary import INPUT, size_at
-from headstart.images.views import PLAIN, View, exact_views, make_views
+from headstart.images.views import PLAIN, View, make_views
 from headstart.learn.finetune import BATCH_SIZE, Recipe
-from headstart.learn.freeze import set_trainable
+from headstart.learn.freeze import trainable_as_now
 from headstart.learn.probe import Probe
 from headstart.learn.step_time import seconds_a_step
 from headstart.workflow.held_out import FOLDS, is_too_small
@@ -23,7 +23,7 @@ from headstart.workflow.session import Session
 from headstart.workflow.shift import has_input_shift
 from headstart.workflow.tuning_choice import TuningChoice
 from headstart.workflow.tuning_plan import VIEWS, Untuned, choose_epochs, choose_stage
-from headstart.workflow.view_choice import FLIPS
+from headstart.workflow.view_choice import views_to_see
 
 # With fewer training images a class than this, fine-tuning gains at most a point over the probe and often loses some.
 FEWEST_IMAGES_A_CLASS = 50
@@ -77,8 +77,8 @@ def set_out(session: Session, images: Images, probe: Probe, choice: TuningChoice
         is_shifted = has_input_shift(session, images, probe)
         pace = Pace(Effort(session.features.model, images), session.seconds_an_image(), _step_timer(session, probe))
         outset = Outset(epochs, stage, is_shifted, pace, likely=None)
-        likely = _likely(session, images, choice, outset) if _will_see_views(choice) else None
-        return Outset(epochs, stage, is_shifted, pace, likely)
+        seen = views_to_see(choice, session.features.base.spec)
+        return replace(outset, likely=_likely(session, images, choice, outset, seen)) if len(seen) > 1 else outset
 
 
 def looks_at_test(images: Images, views: int) -> int:
@@ -109,29 +109,32 @@ def _why_not(session: Session, images: Images, choice: TuningChoice) -> Untuned 
 def _step_timer(session: Session, probe: Probe) -> Callable[[str], float]:
     """Times training steps above a stage; weights, which may be a trained network's, and what is trained stay."""
     base = session.features.model
-    trainable = [(layer, layer.trainable) for layer in base.layers]
+    make_trainable = trainable_as_now(base)
 
     def measure(stage: str) -> float:
-        set_trainable(trainable)
+        make_trainable()
         try:
             return seconds_a_step(base, probe, stage, session.features.base.detail, BATCH_SIZE)
         finally:
-            set_trainable(trainable)
+            make_trainable()
 
     return measure
 
 
-def _will_see_views(choice: TuningChoice) -> bool:
-    """Whether all images are looked at in several views before fine-tuning begins."""
-    return choice.is_averaging or (choice.seconds is not None and choice.preset is None)
+def _likely(session: Session, images: Images, choice: TuningChoice, outset: Outset, seen: Sequence[View]) -> str | None:
+    """The stage that fine-tuning will start from if the views turn out to be of use.
 
-
-def _likely(session: Session, images: Images, choice: TuningChoice, outset: Outset) -> str | None:
-    """The stage that fine-tuning will start from if the views turn out to be of use."""
-    seen = _views_to_see(session, choice)
-    count = max(choice.views or min(VIEWS, outset.epochs), len(seen) if choice.is_averaging else 1)
+    Args:
+        session: the training run.
+        images: audited and divided.
+        choice: what the user says about fine-tuning.
+        outset: all the rest.
+        seen: the views that the whole network will look at.
+    """
+    averaged = tuple(seen[: choice.test_views])
+    count = max(choice.views or min(VIEWS, outset.epochs), len(averaged))
     views = make_views("orientation-free", count, session.seed)
-    recipe = Recipe(outset.stage, views, outset.epochs, test_views=seen if choice.is_averaging else (PLAIN,))
+    recipe = Recipe(outset.stage, views, outset.epochs, test_views=averaged)
     below, above = ((), ()) if choice.stage else outset.around(session.features.base.stages)
     stages = [stage for stage in (*below, outset.stage, *above) if room_for_views(session, images, stage) >= count]
     if choice.seconds is None:
@@ -143,10 +146,3 @@ def _likely(session: Session, images: Images, choice: TuningChoice, outset: Outs
     found = deepest_fitting(outset.pace, [replace(recipe, cut=stage) for stage in stages], left)
     outset.pace.mapped([])
     return found.cut if found else None
-
-
-def _views_to_see(session: Session, choice: TuningChoice) -> tuple[View, ...]:
-    """At most these are looked at by the whole network; which preset it will be isn't known yet."""
-    spec = session.features.base.spec
-    exact = exact_views(choice.preset or "orientation-free", is_square=spec.height == spec.width)
-    return exact[: choice.test_views if choice.preset else max(choice.test_views, len(FLIPS))]

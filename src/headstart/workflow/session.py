@@ -64,11 +64,8 @@ class Session:
     def choose(self, what: str, value: object, reason: str) -> None:
         """Note a decision for the manifest and the report, in place of an earlier one on the same thing."""
         choice = Choice(what=what, value=str(value), reason=reason)
-        places = [place for place, earlier in enumerate(self.choices) if earlier.what == what]
-        if places:
-            self.choices[places[0]] = choice
-        else:
-            self.choices.append(choice)
+        place = next((place for place, earlier in enumerate(self.choices) if earlier.what == what), len(self.choices))
+        self.choices[place : place + 1] = [choice]
 
     def stand_on(self, features: BaseFeatures) -> None:
         """Go on with other features; how long those so far took says nothing of them."""

@@ -7,7 +7,7 @@ import numpy as np
 from headstart.images.file import read_file
 from headstart.learn.input_shift import SHIFTED, low_level_shift
 from headstart.learn.probe import Probe
-from headstart.workflow.images import Images
+from headstart.workflow.images import Images, from_all_over
 from headstart.workflow.session import Session
 
 # Where the probe's loss on held-out images is more than this share of that of guessing, features say little.
@@ -47,7 +47,6 @@ def has_input_shift(session: Session, images: Images, probe: Probe) -> bool:
 
 
 def _some(images: Images, session: Session) -> np.ndarray:
-    """Inputs from all over the training part, which is in the order of its classes."""
-    files = images.files("train")
-    chosen = np.unique(np.linspace(0, len(files) - 1, LOOKED_AT, dtype=int))
-    return np.stack([session.features.base.spec.render(read_file(files[place]))[0] for place in chosen])
+    """Inputs from all over the training part."""
+    chosen = from_all_over(images.files("train"), LOOKED_AT)
+    return np.stack([session.features.base.spec.render(read_file(file))[0] for file in chosen])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -65,7 +65,7 @@ LARGEST_SEED = 2**32 - 1
 
 
 def train(
-    data: str | Path | Sequence[Pair],
+    data: str | Path | Iterable[Pair],
     out: str | Path,
     *,
     image_column: str | None = None,
@@ -154,6 +154,8 @@ def train(
     keep_freed_memory()
     watch = Stopwatch(display)
     draft = RunDraft(Path(out))
+    if not isinstance(data, str | Path):
+        data = list(data)  # it may be counted only once
     _check(data, Path(out), precision, seed, balance)
     how = (finetune, finetune_from, epochs, learning_rate, views, augment)
     tuning = TuningChoice(*how, test_views, parse_time(time))
@@ -174,17 +176,7 @@ def train(
         if smaller is not None:
             pooled = _settle_size(session, images, pooled, chosen_base, precision)
         probe = _fit_probe(session, images, pooled, cast(Asked, balance))
-        outset = set_out(session, images, probe, tuning)
-        seen = _features_of_views(session, pooled, outset)
-        averaging = choose_averaging(session, images, seen, probe, tuning)
-        # Before fine-tuning, which takes what time is left.
-        taught = teach(session, images, seen, probe, averaging.taught)
-        tuned = tune(session, images, seen, taught, tuning, outset, averaging)
-        answering = _answering(session, images, pooled, taught, averaging, tuned)
-        outcome = _decide(session, answering, tuned)
-        plain = answering if taught is probe else ProbeClassifier(session, images, pooled, probe)
-        gain = measure_gain(outcome, plain.candidate, averaging, seed)
-        note_views(session, outcome, averaging, gain)
+        outcome, gain = _learn_further(session, images, pooled, probe, tuning)
         if outcome.chosen is outcome.probe and not images.kind.keeps_validation:
             _refit_probe(session, images, outcome.probe)
         options = {"base": choice.name, "precision": precision, "seed": seed}
@@ -276,6 +268,24 @@ def _fit_probe(session: Session, images: Images, pooled: FeatureSet, balance: As
     how = smallest if probe.folds else "too few images to choose"
     session.choose("probe strength", f"{probe.strength:g}", how)
     return probe
+
+
+def _learn_further(
+    session: Session, images: Images, pooled: FeatureSet, probe: Probe, tuning: TuningChoice
+) -> tuple[Outcome, Gain | None]:
+    """Views, fine-tuning, and the decision between what they come to and the probe; and what averaging brings."""
+    outset = set_out(session, images, probe, tuning)
+    seen = _features_of_views(session, pooled, outset)
+    averaging = choose_averaging(session, images, seen, probe, tuning)
+    # Before fine-tuning, which takes what time is left.
+    taught = teach(session, images, seen, probe, averaging.taught)
+    tuned = tune(session, images, seen, taught, tuning, outset, averaging)
+    answering = _answering(session, images, pooled, taught, averaging, tuned)
+    outcome = _decide(session, answering, tuned)
+    plain = answering if taught is probe else ProbeClassifier(session, images, pooled, probe)
+    gain = measure_gain(outcome, plain.candidate, averaging, session.seed)
+    note_views(session, outcome, averaging, gain)
+    return outcome, gain
 
 
 def _features_of_views(session: Session, pooled: FeatureSet, outset: Outset | Untuned) -> FeatureSet:

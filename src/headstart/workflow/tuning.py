@@ -16,7 +16,7 @@ from headstart.features.extract import FeatureSet
 from headstart.images.views import View, make_views
 from headstart.learn.augmentation import Augmentation
 from headstart.learn.finetune import FineTuned, Labelled, Recipe, finetune, logits_in_views
-from headstart.learn.freeze import set_trainable
+from headstart.learn.freeze import trainable_as_now
 from headstart.learn.imbalance import measuring_weights
 from headstart.learn.probe import Probe
 from headstart.learn.soup import Soup, Weights, greedy_soup
@@ -118,7 +118,7 @@ class _Trials:
         self._base = session.features.model
         self._is_small = is_too_small(images)
         self._pretrained = self._base.get_weights() if self._is_small or self._left() < math.inf else []
-        self._trainable = [(layer, layer.trainable) for layer in self._base.layers]
+        self._make_trainable = trainable_as_now(self._base)
         self._pace = pace
         self._done: list[Trial] = []
         self._omitted: Recipe | None = None
@@ -250,7 +250,7 @@ class _Trials:
         """The base as it was before the trials."""
         if self._done:
             self._base.set_weights(self._pretrained)
-        set_trainable(self._trainable)
+        self._make_trainable()
 
     def _mixed(self, best: Trial) -> FineTuned:
         """The greedy soup of all trials, from features at the deepest of their cuts."""

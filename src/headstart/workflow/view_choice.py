@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headstart.features.extract import FeatureSet
+from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN, Preset, View, exact_views
 from headstart.learn.augmentation import MOST_IMAGES, Augmentation, choose_augmentation, choose_by_learning
 from headstart.learn.imbalance import measuring_weights
@@ -106,9 +107,26 @@ def _by_learning(
         asked = views if choice.is_averaging else (PLAIN,)
         return validation.kind.loss(logits_over_views(fitted, pooled, asked, validation), validation.labels, weights)
 
-    # Turns by a quarter come last, so that they matter only where more views are wanted than there are flips.
+    return choose_by_learning(_presets_to_learn_from(choice), loss_of, validation.kind)
+
+
+def _presets_to_learn_from(choice: TuningChoice) -> tuple[Preset, ...]:
+    """Turns by a quarter come last, so that they matter only where more views are wanted than there are flips."""
     wider: tuple[Preset, ...] = ("orientation-free",) if max(choice.test_views, choice.views or 0) > len(FLIPS) else ()
-    return choose_by_learning(("text", "natural", "flips", *wider), loss_of, validation.kind)
+    return ("text", "natural", "flips", *wider)
+
+
+def views_to_see(choice: TuningChoice, spec: ImageSpec) -> tuple[View, ...]:
+    """The most that the whole network looks at of all images before fine-tuning; which preset it will be isn't known.
+
+    The plain view alone where nothing is averaged, and where no preset is found by learning.
+    """
+    is_square = spec.height == spec.width
+    if choice.preset is not None:
+        return exact_views(choice.preset, is_square=is_square)[: choice.test_views]
+    if not choice.is_averaging and choice.seconds is None:
+        return (PLAIN,)
+    return exact_views(_presets_to_learn_from(choice)[-1], is_square=is_square)
 
 
 def _has_time_to_learn(session: Session, images: Images) -> bool:
