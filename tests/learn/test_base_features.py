@@ -16,6 +16,7 @@ from headstart.features.boundary import prefix
 from headstart.features.extract import extract
 from headstart.features.store import Store
 from headstart.images.views import MIRRORED, PLAIN
+from headstart.learn import base_features
 from headstart.learn.base_features import BaseFeatures
 
 
@@ -87,6 +88,24 @@ def test_what_one_run_gave_is_not_computed_again(features: BaseFeatures, images:
     assert extract(images, features.at("stage1", "f32")).computed == 0
 
 
+def test_the_engine_for_both_is_opened_once_and_only_where_something_is_missing(
+    features: BaseFeatures, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features.at("stage1", "f32")
+    opened: list[Path] = []
+    engine = base_features.OpenVINOEngine
+    both = features.pooled_with_map("stage1", "f32")
+    monkeypatch.setattr(base_features, "OpenVINOEngine", lambda path, precision: opened.append(path) or engine(path))
+    for views in ((PLAIN,), (PLAIN, MIRRORED), (PLAIN, MIRRORED)):
+        extract(images, both, views)
+    assert len(opened) == 1
+    again = features.pooled_with_map("stage1", "f32")
+    opened.clear()
+    extract(images, again, (PLAIN, MIRRORED))
+    assert both.engine.identity == again.engine.identity
+    assert opened == []
+
+
 def test_a_map_is_not_looked_for_where_the_pooled_features_are_there(
     features: BaseFeatures, images: list[Path]
 ) -> None:
@@ -121,6 +140,7 @@ from pathlib import Path
 from headstart.catalog.untrained import BASE
 from headstart.features.extract import extract
 from headstart.features.store import Store
+from headstart.learn import base_features
 from headstart.learn.base_features import BaseFeatures
 
 with Store(Path(sys.argv[1])) as store:
