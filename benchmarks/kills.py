@@ -195,13 +195,13 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return [name for name in one if one[name] != other[name]]
 
 
-def lay_out(root: Path) -> Path:
+def lay_out(root: Path, images_a_class: int = IMAGES_A_CLASS) -> Path:
     """A folder a class of links to the first installed images that are surely defective, or surely not."""
     source = Path(next(iter(find_spec("elpv_dataset").submodule_search_locations)), "data")
     rows = [line.split() for line in (source / "labels.csv").read_text(encoding="utf-8").splitlines()]
     for label, wanted in (("defective", lambda grade: grade > 0.5), ("functional", lambda grade: grade < 0.1)):
         (root / label).mkdir(parents=True)
-        for name in [name for name, grade, _ in rows if wanted(float(grade))][:IMAGES_A_CLASS]:
+        for name in [name for name, grade, _ in rows if wanted(float(grade))][:images_a_class]:
             (root / label / Path(name).name).symlink_to(source / name)
     return root
 
