@@ -24,8 +24,8 @@ def keep_freed_memory() -> None:
     """Let the C library keep what is freed for what is asked for next; does nothing where that isn't glibc.
 
     Each training step frees its arrays and asks for as many again. glibc gives back what threads free, and the kernel
-    has to clear every page once more. On a virtual machine keeping it took 0.79 of the seconds of fine-tuning at 32 pixels
-    and 0.92 at 224 (``benchmarks/freed_memory.py``).
+    has to clear every page once more. On a virtual machine keeping it took 0.79 of the seconds of fine-tuning at 32
+    pixels and 0.92 at 224 (``benchmarks/freed_memory.py``).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
