@@ -3,11 +3,12 @@
     python benchmarks/freed_memory.py
 
 Each run is a process of its own: `headstart train` on 400 ELPV solar cells, EfficientNet-Lite0, fine-tuned above block
-10 for three epochs, from features that the store has. With and without take turns, three of each at each size, after one
-that fills the store. Timed is the stage "finetune"; the kernel's part of the processor time is of the whole process.
+10 for three epochs, from features that the store has. With and without take turns, three of each at each size, after
+one that fills the store. Timed is the stage "finetune"; the kernel's part of the processor time is of the whole
+process.
 
-Expect 0.8 of the seconds at 32 pixels and 0.9 at 224 on a virtual machine, where pages are dear, and about one where the
-C library isn't glibc. Twelve minutes on two cores.
+Expect 0.8 of the seconds at 32 pixels and 0.9 at 224 on a virtual machine, where pages are dear, and about one where
+the C library isn't glibc. Twelve minutes on two cores.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from recording import record, spread
 
 SIZES = (32, 224)
 TURNS = 3
-OPTIONS = ["--finetune-from", "block10_add", "--epochs", "3", "--views", "2", "--augment", "flips"]
+OPTIONS = ["--finetune-from=block10_add", "--epochs=3", "--views=2", "--augment=flips", "--precision=f32"]
 IMAGES_A_CLASS = 200
 
 # Without: the function that keeps memory is put out of action before training calls it.
@@ -76,8 +77,6 @@ def run(folder: Path, data: Path, size: int, how: str) -> tuple[float, float]:
             "--out",
             str(out),
             *OPTIONS,
-            "--precision",
-            "f32",
         ]
         command += ["--cache", str(folder / "cache"), "--image-size", str(size)]
         before = os.times().children_system
