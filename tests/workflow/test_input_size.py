@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from headstart.catalog import get_base
 from headstart.catalog.base import Base
 from headstart.catalog.untrained import BASE as UNTRAINED
 from headstart.data.scan import scan
+from headstart.features.extract import FeatureSet
 from headstart.learn.finetune import Labelled
 from headstart.run import Choice, Run
 from headstart.workflow import input_size, train
@@ -61,23 +62,24 @@ IMAGES: Any = SimpleNamespace(
 )
 
 
-def settled(monkeypatch: pytest.MonkeyPatch, small_loss: float, own_loss: float) -> tuple[int, str]:
+def settled(monkeypatch: pytest.MonkeyPatch, losses: dict[int, float], small: int = 64) -> tuple[int, str]:
+    """What is settled where the probe has these losses, by size."""
+    looked_at: list[int] = []
     session: Any = SimpleNamespace(
-        features=SimpleNamespace(base=LITE0.with_size(64, 64)),
+        features=SimpleNamespace(base=LITE0.with_size(small, small)),
         store=None,
         seed=0,
-        extract=lambda stage, title, files, features: None,
+        extract=lambda stage, title, files, features: looked_at.append(features.side),
         watch=SimpleNamespace(stage=lambda *named, **said: _Quiet()),
     )
-    pooled: Any = SimpleNamespace(precision="f32")
-    own_features = SimpleNamespace()
-    monkeypatch.setattr(
-        input_size, "BaseFeatures", lambda base, store: SimpleNamespace(pooled=lambda precision: own_features)
-    )
-    monkeypatch.setattr(
-        input_size, "_loss", lambda features, *rest: own_loss if features is own_features else small_loss
-    )
-    base, reason = settle_size(session, IMAGES, pooled, LITE0)
+
+    def of_base(base: Base, store: None) -> Any:
+        return SimpleNamespace(pooled=lambda precision: SimpleNamespace(side=base.spec.height))
+
+    monkeypatch.setattr(input_size, "BaseFeatures", of_base)
+    monkeypatch.setattr(input_size, "_loss", lambda features, *rest: losses[features.side])
+    base, reason = settle_size(session, IMAGES, cast(FeatureSet, SimpleNamespace(precision="f32", side=small)), LITE0)
+    assert looked_at == [size for size in losses if size != small]  # and no other
     return base.spec.height, reason
 
 
@@ -89,18 +91,32 @@ class _Quiet:
         pass
 
 
-def test_the_smaller_input_stays_unless_the_larger_does_clearly_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    on = "images are far smaller than the base's own; cross-validated log loss of the probe on 1,002 training images: "
-    assert settled(monkeypatch, 0.5, 0.46) == (
-        64,
-        f"{on}0.500 at 64 pixels and 0.460 at 224, which takes 12 times as long",
-    )
-    assert settled(monkeypatch, 0.5, 0.45) == (224, f"{on}0.500 at 64 pixels and 0.450 at 224, which is clearly less")
+ON = "images are far smaller than the base's own; cross-validated log loss of the probe on 1,002 training images: "
+
+
+def test_the_smaller_input_stays_unless_the_own_one_does_clearly_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = "0.500 at 64 pixels and 0.460 at 224, which takes 12 times as long"
+    assert settled(monkeypatch, {224: 0.46, 64: 0.5}) == (64, f"{ON}{verdict}")
+
+
+def test_where_it_does_one_between_them_may_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = "0.510 at 64 pixels, 0.450 at 96 pixels and 0.450 at 224, which takes 5 times as long"
+    assert settled(monkeypatch, {224: 0.45, 64: 0.51, 96: 0.45}) == (96, f"{ON}{verdict}")
+
+
+def test_the_own_one_is_taken_where_both_do_clearly_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = "0.500 at 64 pixels, 0.496 at 96 pixels and 0.450 at 224, which is clearly less"
+    assert settled(monkeypatch, {224: 0.45, 64: 0.5, 96: 0.496}) == (224, f"{ON}{verdict}")
+
+
+def test_there_is_none_between_two_that_are_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = "0.500 at 160 pixels and 0.450 at 224, which is clearly less"
+    assert settled(monkeypatch, {224: 0.45, 160: 0.5}, small=160) == (224, f"{ON}{verdict}")
 
 
 def test_too_few_images_to_tell_leave_the_base_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     reason = "the base's own; images are far smaller, but too few to tell whether less would do"
-    assert settled(monkeypatch, math.inf, math.inf) == (224, reason)
+    assert settled(monkeypatch, {224: math.inf}) == (224, reason)
 
 
 def test_a_rare_class_is_among_those_that_sizes_are_compared_on() -> None:

@@ -233,10 +233,11 @@ def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet) ->
 
 
 def _settle_size(session: Session, images: Images, pooled: FeatureSet, own: Base, precision: str) -> FeatureSet:
-    """The features of all images at the smaller size, or at the base's own where that does clearly better."""
+    """The features of all images at the smallest size that is large enough."""
+    small = session.features.base
     chosen, reason = settle_size(session, images, pooled, own)
     session.stand_on(BaseFeatures(chosen, session.store))
-    if chosen is own:
+    if chosen is not small:
         pooled = prepare(session, images.dataset, precision)
         session.extract("features", "Computing features", [sample.file for sample in images.audit.samples], pooled)
     session.choose("image size", f"{chosen.spec.height}×{chosen.spec.width}", reason)
