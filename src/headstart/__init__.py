@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from headstart.learn.unfreeze import unfreeze as unfreeze
     from headstart.run import Prediction as Prediction
     from headstart.run import Run as Run
+    from headstart.workflow import audit as audit
     from headstart.workflow import train as train
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ _HOMES = {
     "Prediction": "headstart.run",
     "Run": "headstart.run",
     "attach_head": "headstart.learn.attach",
+    "audit": "headstart.workflow",
     "base": "headstart.learn.own_base",
     "bases": "headstart.catalog",
     "class_weights": "headstart.learn.losses",
@@ -59,6 +61,7 @@ __all__ = [
     "Run",
     "__version__",
     "attach_head",
+    "audit",
     "base",
     "bases",
     "class_weights",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from headstart.errors import ImageError
-from headstart.images.decode import FORMATS, MAX_PIXELS, decode, size_of
+from headstart.images.decode import FORMATS, MAX_PIXELS, Header, decode, header_of
 
 LOSSY = {"JPEG": {"quality": 95}, "AVIF": {"quality": 95}}
 LOSSLESS = {"PNG": {}, "TIFF": {}, "BMP": {}, "WEBP": {"lossless": True}}
@@ -309,19 +309,21 @@ def reads_or_refuses(data: bytes) -> tuple[int, int] | None:
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_the_size_is_read_without_decoding(format_name: str) -> None:
+def test_the_header_is_read_without_decoding(format_name: str) -> None:
     made = io.BytesIO()
     picture(48, 32).save(made, format_name)
-    assert size_of(made.getvalue()) == (48, 32)
+    found = header_of(made.getvalue())
+    assert (found.format, found.width, found.height) == (format_name, 48, 32)
+    assert found.mode == Image.open(made).mode
 
 
-def test_a_file_that_is_cut_short_still_has_a_size_and_one_that_is_no_image_has_none() -> None:
+def test_a_file_that_is_cut_short_still_has_a_header_and_one_that_is_no_image_has_none() -> None:
     made = io.BytesIO()
     picture(480, 320).save(made, "PNG")
     cut = made.getvalue()[: len(made.getvalue()) // 2]
-    assert size_of(cut) == (480, 320)
+    assert header_of(cut) == Header("PNG", "RGB", 480, 320)
     with pytest.raises(ImageError, match="cut short"):
         decode(cut)
     for data in (b"", b"none"):
         with pytest.raises(ImageError):
-            size_of(data)
+            header_of(data)

@@ -11,6 +11,7 @@ import typer
 
 from headstart.backend import prefer_onednn
 from headstart.cli import cache
+from headstart.cli.auditing import audit
 from headstart.cli.base_list import bases
 from headstart.cli.prediction import predict
 from headstart.cli.training import demo, train
@@ -37,7 +38,7 @@ def root() -> None:
     """
 
 
-for command in (train, demo, predict, bases):
+for command in (train, audit, demo, predict, bases):
     app.command()(command)
 app.add_typer(cache.app, name="cache")
 

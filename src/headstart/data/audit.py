@@ -43,7 +43,7 @@ class Audit:
 
 
 def audit(dataset: Dataset, digests: Mapping[ImageFile, str], unreadable: Mapping[ImageFile, str]) -> Audit:
-    """Leave out what can't or mustn't be learned from.
+    """Leave out what can't or mustn't be learned from, and see to it that enough is left.
 
     Args:
         dataset: the scanned files.
@@ -53,6 +53,13 @@ def audit(dataset: Dataset, digests: Mapping[ImageFile, str], unreadable: Mappin
     Raises:
         DataError: too few images of a class are left.
     """
+    left = leave_out(dataset, digests, unreadable)
+    _check_counts(dataset, left.samples, {found.file: found.reason for found in left.quarantined})
+    return left
+
+
+def leave_out(dataset: Dataset, digests: Mapping[ImageFile, str], unreadable: Mapping[ImageFile, str]) -> Audit:
+    """Leave out what can't or mustn't be learned from, be what is left enough or not; arguments as for `audit`."""
     reasons = dict(unreadable)
     readable = [sample for sample in dataset.samples if sample.file not in reasons]
     copies = defaultdict(list)
@@ -61,7 +68,6 @@ def audit(dataset: Dataset, digests: Mapping[ImageFile, str], unreadable: Mappin
     for same in copies.values():
         reasons |= _contradictions(same) or _leaks(same)
     kept = tuple(sample for sample in readable if sample.file not in reasons)
-    _check_counts(dataset, kept, reasons)
     kept_digests = tuple(digests[sample.file] for sample in kept)
     quarantined = tuple(Quarantined(file, reasons[file], byte_size(file)) for file in sorted(reasons))
     return Audit(kept, kept_digests, quarantined, duplicates=len(kept) - len(set(kept_digests)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -75,14 +76,30 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise ImageError(f"damaged or cut short ({_in_a_line(error)})") from error
 
 
-def size_of(data: bytes) -> tuple[int, int]:
-    """Width and height of an image file as its header says, before it is put upright; nothing is decoded.
+@dataclass(frozen=True)
+class Header:
+    """What an image file says of itself.
+
+    Attributes:
+        format: such as "JPEG".
+        mode: Pillow's name of the kind of pixels, such as "RGB".
+        width, height: in pixels, before the image is put upright.
+    """
+
+    format: str
+    mode: str
+    width: int
+    height: int
+
+
+def header_of(data: bytes) -> Header:
+    """The header of an image file; nothing is decoded.
 
     Raises:
         ImageError: as `decode` raises for what a header shows.
     """
     with _opened(data) as image:
-        return image.size
+        return Header(image.format or "", image.mode, *image.size)
 
 
 def _check_size(image: Image.Image) -> None:

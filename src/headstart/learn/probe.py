@@ -136,7 +136,7 @@ def loss_of_views(
     """
     strata = probe.kind.strata(labels)
     losses = []
-    for fitted, held_out in _divisions(strata, seed, units):
+    for fitted, held_out in fold_places(strata, seed, units):
         taught = refit_to_views(probe, features[:, fitted], labels[fitted])
         weights = measuring_weights(labels[held_out], probe.balancing.kind)
         losses.append(probe.kind.loss(taught.logits(features[0, held_out]), labels[held_out], weights))
@@ -189,8 +189,14 @@ def fewest_units(strata: np.ndarray, units: Sequence[str]) -> int:
     return min(len({units[place] for place in np.flatnonzero(strata == each).tolist()}) for each in np.unique(strata))
 
 
-def _divisions(strata: np.ndarray, seed: int, units: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Places of the images to fit and of those held out, fold by fold; none where there are too few for two folds."""
+def fold_places(strata: np.ndarray, seed: int, units: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Places of the images to fit and of those held out, fold by fold; none where there are too few for two folds.
+
+    Args:
+        strata: int, shape (images,); each fold has its share of each.
+        seed: shuffles them.
+        units: of each image, what stays on one side, by name; empty where each is on its own.
+    """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     if len(set(units)) == len(units):
@@ -274,9 +280,9 @@ def _compare(
 ) -> tuple[Balancing, _Tried]:
     """How to balance the classes, and the strengths that were tried with that."""
     strata, remedies = kind.strata(labels), _to_try(labels, asked, kind)
-    chosen = _sample(strata, max(folds_for(strata), 1), seed)
+    chosen = sample_places(strata, max(folds_for(strata), 1), seed)
     some, some_labels = features[chosen], labels[chosen]
-    divisions = _divisions(strata[chosen], seed, [units[place] for place in chosen.tolist()] if units else ())
+    divisions = fold_places(strata[chosen], seed, [units[place] for place in chosen.tolist()] if units else ())
     if not divisions:
         balancing = _choose_balance({}, labels[:0], labels, asked, seed, kind)
         return balancing, _Tried(balancing.kind, kind)
@@ -335,7 +341,7 @@ def _search(folds: Sequence[_Fold], tried: Sequence[_Tried], advance: Callable[[
             break
 
 
-def _sample(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+def sample_places(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """Indices of all images, or of a stratified sample where there are more than the choice needs.
 
     Every fold must hold an image of every class, so that a rare one keeps as many as there are folds.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headstart.report import findings
 from headstart.report.averaging import looks
@@ -13,6 +13,9 @@ from headstart.report.pictures import LONGEST_PATH
 from headstart.report.stories import story_of
 from headstart.report.story import Story
 from headstart.report.wording import counted, day, duration, file_size, percent, quoted, tidy
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 MOST_QUARANTINED = 50
 CANDIDATES = {"probe": "Probe", "finetune": "Fine-tuned"}
@@ -36,6 +39,12 @@ class Stage:
 
 def render_page(evidence: Evidence) -> str:
     """The report as HTML."""
+    story = story_of(evidence)
+    return make_environment().get_template(story.template).render(_facts(evidence, story))
+
+
+def make_environment() -> Environment:
+    """Of the templates beside this module: what comes from strangers is escaped, and what is missing is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -53,8 +62,7 @@ def render_page(evidence: Evidence) -> str:
         "file_size": file_size,
         "day": day,
     }
-    story = story_of(evidence)
-    return environment.get_template(story.template).render(_facts(evidence, story))
+    return environment
 
 
 def _facts(evidence: Evidence, story: Story) -> dict[str, Any]:

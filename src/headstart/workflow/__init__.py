@@ -1,5 +1,6 @@
-"""Training as a story, from a folder of images to a run folder."""
+"""Training and auditing as stories, from a folder of images on."""
 
+from headstart.workflow.auditing import audit
 from headstart.workflow.training import train
 
-__all__ = ["train"]
+__all__ = ["audit", "train"]

@@ -20,7 +20,7 @@ from headstart.data.dataset import Dataset
 from headstart.errors import ImageError
 from headstart.features.extract import FeatureSet
 from headstart.features.openvino import Precision
-from headstart.images.decode import size_of
+from headstart.images.decode import header_of
 from headstart.images.file import ImageFile, read_file
 from headstart.images.views import PLAIN
 from headstart.learn.base_features import BaseFeatures
@@ -124,7 +124,8 @@ def _usual_side(files: Sequence[ImageFile]) -> int | None:
     sides = []
     for file in from_all_over(files, LOOKED_AT):
         with suppress(ImageError):
-            sides.append(max(size_of(read_file(file))))
+            header = header_of(read_file(file))
+            sides.append(max(header.width, header.height))
     return int(statistics.median(sides)) if sides else None
 
 
