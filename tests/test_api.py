@@ -16,6 +16,7 @@ PUBLIC = [
     "Run",
     "__version__",
     "attach_head",
+    "audit",
     "base",
     "bases",
     "class_weights",

@@ -17,7 +17,7 @@ from headstart.learn.checkpoint import Checkpoints, Saved
 from headstart.run import Run
 
 Command = Callable[..., Any]
-COMMANDS = ["train", "demo", "predict", "bases", "cache info", "cache prune"]
+COMMANDS = ["train", "audit", "demo", "predict", "bases", "cache info", "cache prune"]
 
 
 @pytest.fixture
@@ -425,3 +425,38 @@ def test_an_unreadable_file_has_neither_labels_nor_a_number(
         finished = headstart("predict", run.folder, text_file, "--json")
         assert finished.code == 1
         assert set(json.loads(finished.out)[0]) == {"file", "error"}
+
+
+def test_an_audit_prints_a_table_or_a_document_and_writes_what_is_asked_for(
+    headstart: Command, photos: Path, warm_cache: Path, tmp_path: Path
+) -> None:
+    options = ["--base", "untrained", "--cache", warm_cache]
+    finished = headstart("audit", photos, "--out", tmp_path / "audit", "--fix", tmp_path / "clean.csv", *options)
+    assert finished.code == 0, finished.err
+    assert "72 that can be used; PNG 72" in finished.out
+    assert "Suspect labels" in finished.out
+    assert (tmp_path / "audit" / "audit.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+    document = json.loads((tmp_path / "audit" / "audit.json").read_text("utf-8"))
+    assert len((tmp_path / "clean.csv").read_text("utf-8").splitlines()) == 73
+    printed = headstart("audit", photos, "--json", *options)
+    assert printed.code == 0, printed.err
+    assert json.loads(printed.out)["findings"] == document["findings"]
+
+
+@pytest.mark.parametrize("option", ["--out", "--fix"])
+def test_an_audit_never_writes_over_anything(
+    headstart: Command, photos: Path, warm_cache: Path, tmp_path: Path, option: str
+) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("mine")
+    finished = headstart("audit", photos, option, kept, "--base", "untrained", "--cache", warm_cache)
+    assert finished.code == 2
+    assert is_one_line(finished.err)
+    assert "exists already" in finished.err
+    assert kept.read_text() == "mine"
+
+
+def test_an_audit_of_nothing_is_an_error_in_one_line(headstart: Command, tmp_path: Path) -> None:
+    finished = headstart("audit", tmp_path / "nowhere")
+    assert finished.code == 2
+    assert is_one_line(finished.err)

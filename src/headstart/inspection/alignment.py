@@ -80,6 +80,8 @@ def likeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     coarse = _halved(first), _halved(second)
     overlay, found = _fit(*coarse, Overlay.none(len(first)), COARSE_STEPS)
     alike = np.flatnonzero(found >= ALIKE_WHEN_COARSE)
+    if not len(alike):
+        return found
     overlay = overlay.some(alike)
     swapped = overlay.enlarges  # the smaller cutting-out is the one that is laid under
     upper = np.where(swapped[:, None, None], second[alike], first[alike])

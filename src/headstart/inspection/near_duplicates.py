@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -21,6 +22,8 @@ FREQUENCIES = 8
 EDGE = 0.07
 # How many of the nearest are laid over a picture, and how near they must be (cosine).
 NEAREST, NEAR = 12, 0.4
+# Among no more than so many, each is laid over every other: what is usual among so few can't be told.
+FEW = 64
 # Correlation of two pictures that are near-duplicates. On the solar cells 98 in 100 images have no other that is as
 # like; copies that were saved again, shrunk or darkened came to 0.999, those cut by up to a twentieth mostly to more
 # than 0.996.
@@ -104,13 +107,16 @@ def _patterns(thumbnails: np.ndarray, shown: np.ndarray) -> np.ndarray:
 
 def _candidates(patterns: np.ndarray, advance: Callable[[int], None]) -> Iterator[tuple[int, int]]:
     """Pairs, each once, of which one is among the nearest of the other."""
+    if len(patterns) <= FEW:
+        advance(len(patterns))
+        yield from combinations(range(len(patterns)), 2)
+        return
     seen: set[tuple[int, int]] = set()
-    most = min(NEAREST, len(patterns) - 1)
     for start in range(0, len(patterns), ROWS_AT_ONCE):
         cosines = patterns[start : start + ROWS_AT_ONCE] @ patterns.T
         rows = np.arange(len(cosines))
         cosines[rows, start + rows] = -1
-        nearest = np.argpartition(-cosines, most - 1, axis=1)[:, :most] if most > 0 else np.zeros((len(rows), 0), int)
+        nearest = np.argpartition(-cosines, NEAREST - 1, axis=1)[:, :NEAREST]
         for row, places in zip(rows.tolist(), nearest.tolist(), strict=True):
             seen |= {
                 (min(start + row, place), max(start + row, place)) for place in places if cosines[row, place] >= NEAR

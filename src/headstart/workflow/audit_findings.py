@@ -191,7 +191,11 @@ def _near_duplicates(examined: Examined) -> Finding:
         f"{counted(images, 'image is', 'images are')} the same picture as another, in {counted(len(found), 'group')}."
     )
     sentence += f" In {torn:,} of them the labels differ." if torn else ""
-    sentence += f" {across:,} of them lie in different given parts, so that testing flatters." if across else ""
+    sentence += (
+        f" {counted(across, 'group lies', 'groups lie')} in different given parts, so that testing flatters."
+        if across
+        else ""
+    )
     tone: Tone = "poor" if torn or across else "fair"
     mend = "Keep each group on one side of a split; the table that --fix writes says so in its column of groups."
     return Finding("near-duplicates", title, tone, sentence, mend, tuple(items))
