@@ -13,7 +13,7 @@ from headstart.images.views import MIRRORED, PLAIN, View, make_views
 from headstart.learn.finetune import Labelled
 from headstart.learn.probe import Probe, fit_probe
 from headstart.run import Run
-from headstart.workflow import train
+from headstart.workflow import teaching, train
 from headstart.workflow.teaching import FEW_IMAGES, choose_taught
 from headstart.workflow.tuning_choice import TuningChoice
 
@@ -82,6 +82,15 @@ def test_views_that_show_another_class_are_left_out() -> None:
 def test_those_that_are_upside_down_may_be_left_out_alone() -> None:
     cells = Cells(turned=lambda view: view.quarter_turns > 0)
     assert cells.taught() == (PLAIN, MIRRORED)
+
+
+@pytest.mark.parametrize(("loss", "count"), [(0.4955, 1), (0.4945, 4)])
+def test_a_tie_is_no_reason_for_views(monkeypatch: pytest.MonkeyPatch, loss: float, count: int) -> None:
+    def loss_of(probe: Probe, features: np.ndarray, *rest: Any) -> float:
+        return {1: 0.5, 2: 0.52, 4: loss, 8: 0.51}[len(features)]
+
+    monkeypatch.setattr(teaching, "loss_of_views", loss_of)
+    assert len(Cells(turned=lambda view: False).taught()) == count
 
 
 @pytest.mark.parametrize(("augment", "most"), [("natural", (PLAIN, MIRRORED)), ("flips", FLIPS)])

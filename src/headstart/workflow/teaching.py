@@ -22,6 +22,8 @@ from headstart.workflow.tuning_choice import TuningChoice
 
 # With more training images it brings half a point, and looking at all of them in eight views takes minutes.
 FEW_IMAGES = 300
+# By so much of its loss the probe must be better off with views: of presets that tie, chance would pick one.
+SMALLEST_GAIN = 0.01
 WIDER: tuple[Preset, ...] = ("natural", "flips", "orientation-free")
 
 
@@ -54,6 +56,7 @@ def choose_taught(
             )
             advance(1)
     best = min(losses, key=lambda preset: losses[preset])
+    best = best if losses[best] < (1 - SMALLEST_GAIN) * losses["none"] else "none"
     views = presets[best]
     measured = ", ".join(f"{loss:.3f} with {preset}" for preset, loss in losses.items())
     reason = f"cross-validated {probe.kind.loss_name} of {len(train.digests)} images as they are: {measured}"
