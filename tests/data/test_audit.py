@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.data.audit import Audit, audit
+from headstart.data.audit import Audit, audit, leave_out
 from headstart.data.dataset import Dataset, Sample
 from headstart.data.labels import Label, Task, names_in
 from headstart.data.scan import scan
@@ -49,6 +49,27 @@ def test_sound_images_all_stay_with_their_digests(tmp_path: Path) -> None:
     assert result.digests == tuple(digest_of(contents[name]) for name in names(result, tmp_path))
     assert result.quarantined == ()
     assert result.duplicates == 0
+
+
+def test_different_images_are_by_their_first_file(tmp_path: Path) -> None:
+    contents = {**images("cat", "dog"), "cat/a.png": "same", "cat/b.png": "same"}
+    result = audited(tmp_path, contents)
+    places = result.different()
+    assert len(places) == len(result.digests) - 1
+    assert [result.digests[place] for place in places.values()] == list(places)
+    assert result.samples[places[digest_of("same")]].file == tmp_path / "cat/a.png"
+
+
+def test_what_is_left_is_told_even_where_it_is_too_little(tmp_path: Path) -> None:
+    contents = {"cat/1.png": "one", "dog/1.png": "two", "dog/2.png": "three"}
+    for path, content in contents.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(content)
+    digests = {tmp_path / path: digest_of(content) for path, content in contents.items()}
+    left = leave_out(scan(tmp_path), digests, {tmp_path / "dog/2.png": "not an image"})
+    assert names(left, tmp_path) == ["cat/1.png", "dog/1.png"]
+    with pytest.raises(DataError, match="has 1 usable image"):
+        audit(scan(tmp_path), digests, {})
 
 
 def test_an_unreadable_file_is_quarantined_with_its_reason_and_size(tmp_path: Path) -> None:

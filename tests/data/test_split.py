@@ -375,3 +375,49 @@ def test_groups_across_given_parts_are_counted() -> None:
 def test_without_groups_a_unit_is_a_file() -> None:
     found = images("cat", 10) * 2 + images("dog", 10)
     assert divided(found).units == tuple(digests_of(found))
+
+
+def alike_divided(found: Images, alike: list[list[str]]) -> Split:
+    """Where contents are near-duplicates, group by group."""
+    samples = [Sample(Path(f"{number}.png"), label, None) for number, (label, _) in enumerate(found)]
+    digests = dict(zip((content for _, content in found), digests_of(found), strict=True))
+    return split(samples, list(digests.values()), 0, alike=[[digests[content] for content in group] for group in alike])
+
+
+def test_near_duplicates_share_a_side_and_nothing_else_moves() -> None:
+    found = images("cat", 200) + images("dog", 200)
+    alike = [[f"cat {number}", f"cat {number + 100}", f"dog {number}"] for number in range(30)]
+    before, after = alike_divided(found, []), alike_divided(found, alike)
+    place = dict(zip((content for _, content in found), after.parts, strict=True))
+    assert all(len({place[content] for content in group}) == 1 for group in alike)
+    linked = {content for group in alike for content in group}
+    others = [number for number, (_, content) in enumerate(found) if content not in linked]
+    assert [before.parts[number] for number in others] == [after.parts[number] for number in others]
+    assert after.counts()["test"] > 30
+    assert len({after.units[number] for number, (_, content) in enumerate(found) if content in alike[0]}) == 1
+
+
+def test_a_group_takes_its_near_duplicates_along() -> None:
+    found = [("cat", f"{number}") for number in range(100)]
+    samples = [
+        Sample(Path(f"{number}.png"), "cat" if number % 2 else "dog", None, f"patient {number // 10}")
+        for number in range(100)
+    ]
+    digests = digests_of(found)
+    division = split(samples, digests, 0, alike=[[digests[0], digests[99]], [digests[95], digests[42]]])
+    parts = {division.parts[number] for number in (*range(10), *range(90, 100), *range(40, 50))}
+    assert len(parts) == 1
+
+
+def test_numbers_that_are_near_duplicates_share_a_side() -> None:
+    samples = [Sample(Path(f"{number}.png"), float(number), None) for number in range(200)]
+    digests = digests_of([("", f"{number}") for number in range(200)])
+    alike = [[digests[number], digests[number + 100]] for number in range(50)]
+    division = split(samples, digests, 0, "regression", alike=alike)
+    assert all(division.parts[number] == division.parts[number + 100] for number in range(50))
+
+
+def test_a_class_of_copies_that_are_nearly_one_has_too_few_images() -> None:
+    found = images("cat", 20) + images("dog", 4)
+    with pytest.raises(DataError, match="class 'dog' has too few different images: 2, where 3 are needed"):
+        alike_divided(found, [["dog 0", "dog 1", "dog 2"]])

@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 from headstart.data.source import read_source
 from headstart.errors import DataError, UsageError
 from headstart.inspection.findings import DataAudit, Finding
-from headstart.workflow import audit, auditing
+from headstart.workflow import audit, auditing, near
 from headstart.workflow.auditing import write_fixed
 
 MakeImages = Callable[..., Path]
@@ -84,8 +84,8 @@ def test_a_second_audit_takes_what_was_found_from_the_store(
     def fail(*arguments: object, **named: object) -> None:
         raise AssertionError
 
-    for name in ("near_duplicates", "odd_ones", "out_of_fold"):
-        monkeypatch.setattr(auditing, name, fail)
+    for module, name in ((near, "near_duplicates"), (auditing, "odd_ones"), (auditing, "out_of_fold")):
+        monkeypatch.setattr(module, name, fail)
     again = audit(troubled, base="untrained", cache=warm_cache)
     assert again.findings == found.findings
     with pytest.raises(AssertionError):  # other folds
@@ -147,11 +147,11 @@ def test_parts_that_share_pictures_are_told(make_images: MakeImages, tmp_path: P
     leak = Image.open(tmp_path / "data" / "test" / "a" / "001.png")
     leak.save(tmp_path / "data" / "train" / "a" / "leak.jpg", quality=92)
     found = audit(tmp_path / "data", base="untrained", cache=warm_cache)
-    near = finding(found, "near-duplicates")
-    assert near.tone == "poor"
-    assert near.items[0].files == ("test/a/001.png", "train/a/leak.jpg")
-    assert "in different parts" in near.items[0].note
-    assert "1 group lies in different given parts" in near.sentence
+    alike = finding(found, "near-duplicates")
+    assert alike.tone == "poor"
+    assert alike.items[0].files == ("test/a/001.png", "train/a/leak.jpg")
+    assert "in different parts" in alike.items[0].note
+    assert "1 group lies in different given parts" in alike.sentence
     assert found.parts == {"train": 41, "test": 16}
 
 

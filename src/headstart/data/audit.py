@@ -41,6 +41,13 @@ class Audit:
     quarantined: tuple[Quarantined, ...]
     duplicates: int
 
+    def different(self) -> dict[str, int]:
+        """The digest of each different image, and the place of the first sample that has it."""
+        places: dict[str, int] = {}
+        for place, digest in enumerate(self.digests):
+            places.setdefault(digest, place)
+        return places
+
 
 def audit(dataset: Dataset, digests: Mapping[ImageFile, str], unreadable: Mapping[ImageFile, str]) -> Audit:
     """Leave out what can't or mustn't be learned from, and see to it that enough is left.

@@ -7,8 +7,9 @@ the fewest images to choose among (the order of iterative stratification, Sechid
 again for its bytes to say. For numbers, chance alone divides: the parts' distributions are alike on average.
 
 Where it is known what images were taken of, a patient say, a group of images is placed whole, by its name, with what
-shares a file with it: else a test image would be of somebody whom training has seen. A group may have several labels,
-so that groups are placed as images with several labels are.
+shares a file with it: else a test image would be of somebody whom training has seen. Near-duplicates are placed
+together likewise, by the first of their digests. A group may have several labels, so that groups are placed as images
+with several labels are.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def split(
     seed: int,
     task: Task = "classes",
     given_by: Literal["folders", "table"] = "folders",
+    alike: Sequence[Sequence[str]] = (),
 ) -> Split:
     """Divide samples three ways, within each class, keeping parts that were given and groups together.
 
@@ -73,6 +75,7 @@ def split(
         seed: another seed is another division.
         task: what their labels say.
         given_by: what gave the parts, for the origin.
+        alike: the digests of near-duplicates, group by group.
 
     Raises:
         DataError: a class or a label has fewer different images, or groups of them, than there are parts to fill.
@@ -82,18 +85,20 @@ def split(
     shares = {part: SHARES[part] / sum(SHARES[other] for other in missing) for part in missing}
     parts: list[Part] = [sample.part or "train" for sample in samples]
     drawn = [i for i in range(len(samples)) if parts[i] == "train"]
-    units = _units([(sample.group, digest) for sample, digest in zip(samples, digests, strict=True)])
-    places = _place_units([samples[i] for i in drawn], [units[i] for i in drawn], shares, seed, task)
+    units = _units([(sample.group, digest) for sample, digest in zip(samples, digests, strict=True)], alike)
+    by_unit = bool(alike) or any(samples[i].group for i in drawn)
+    places = _place_units([samples[i] for i in drawn], [units[i] for i in drawn], shares, seed, task, by_unit)
     for i in drawn:
         parts[i] = places[units[i]]
     origin = _origin(given, missing, task, given_by) + _of_groups(samples, given)
     return Split(tuple(parts), origin, tuple(units))
 
 
-def _units(found: Sequence[tuple[str | None, str]]) -> list[str]:
+def _units(found: Sequence[tuple[str | None, str]], alike: Sequence[Sequence[str]]) -> list[str]:
     """What must stay on one side of the split with each image, by name, of its group and its digest.
 
-    That is the file's digest or, with a group, the group that comes first of those that share files with each other.
+    That is the file's digest, or the first of those of near-duplicates; or, with a group, the group that comes first of
+    those that share files, or near-duplicates, with each other.
     """
     links: dict[str, str] = {}
 
@@ -103,26 +108,29 @@ def _units(found: Sequence[tuple[str | None, str]]) -> list[str]:
             name = links[name]
         return name
 
-    for group, digest in found:
-        if group is not None:
-            # A space sorts before every digest, so that a group gives its name to what it is linked with.
-            ahead, *behind = sorted({first(f" {group}"), first(digest)})
-            links |= dict.fromkeys(behind, ahead)
+    # A space sorts before every digest, so that a group gives its name to what it is linked with.
+    together = [(f" {group}", digest) for group, digest in found if group is not None]
+    for linked in (*together, *alike):
+        ahead, *behind = sorted({first(name) for name in linked})
+        links |= dict.fromkeys(behind, ahead)
     return [first(digest) for _, digest in found]
 
 
-def _place_units(samples: Sequence[Sample], units: Sequence[str], shares: Shares, seed: int, task: Task) -> Places:
-    if not any(sample.group for sample in samples):
+def _place_units(
+    samples: Sequence[Sample], units: Sequence[str], shares: Shares, seed: int, task: Task, by_unit: bool
+) -> Places:
+    noun = "groups" if any(sample.group for sample in samples) else IMAGES
+    if not by_unit:
         labels = {unit: sample.label for unit, sample in zip(units, samples, strict=True)}
         place = {"classes": _place_classes, "multi-label": _place_labels, "regression": _place_numbers}[task]
         return place(labels, shares, seed)
     if task == "regression":
-        return _place("the table", set(units), shares, seed, "groups")
+        return _place("the table", set(units), shares, seed, noun)
     names: dict[str, set[str]] = {unit: set() for unit in units}
     for unit, sample in zip(units, samples, strict=True):
         names[unit].update(names_in(sample.label))
     together = {unit: tuple(sorted(found)) for unit, found in names.items()}
-    return _place_labels(together, shares, seed, "class" if task == "classes" else "label", "groups")
+    return _place_labels(together, shares, seed, "class" if task == "classes" else "label", noun)
 
 
 def _place_classes(labels: Mapping[str, Label], shares: Shares, seed: int) -> Places:

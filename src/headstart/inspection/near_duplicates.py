@@ -58,15 +58,20 @@ def near_duplicates(
         advance: called with the number of images done since the last call.
     """
     shown = np.flatnonzero(contrast >= FLAT)
-    pairs = [(shown[first], shown[second]) for first, second in _candidates(_patterns(thumbnails, shown), advance)]
+    pairs = [(shown[first], shown[second]) for first, second in _candidates(_patterns(thumbnails, shown))]
     found: list[Pair] = []
+    done = 0
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         some = np.array(pairs[start : start + PAIRS_AT_ONCE])
+        share = (start + len(some)) * len(thumbnails) // len(pairs)
+        advance(share - done)
+        done = share
         alike = likeness(_logarithms(thumbnails[some[:, 0]]), _logarithms(thumbnails[some[:, 1]]))
         found += [
             Pair(int(some[place, 0]), int(some[place, 1]), float(alike[place]))
             for place in np.flatnonzero(alike >= SAME)
         ]
+    advance(len(thumbnails) - done)
     return sorted(found, key=lambda pair: (pair.first, pair.second))
 
 
@@ -105,10 +110,9 @@ def _patterns(thumbnails: np.ndarray, shown: np.ndarray) -> np.ndarray:
     return np.asarray(patterns / np.maximum(np.linalg.norm(patterns, axis=1, keepdims=True), 1e-9), np.float32)
 
 
-def _candidates(patterns: np.ndarray, advance: Callable[[int], None]) -> Iterator[tuple[int, int]]:
+def _candidates(patterns: np.ndarray) -> Iterator[tuple[int, int]]:
     """Pairs, each once, of which one is among the nearest of the other."""
     if len(patterns) <= FEW:
-        advance(len(patterns))
         yield from combinations(range(len(patterns)), 2)
         return
     seen: set[tuple[int, int]] = set()
@@ -121,7 +125,6 @@ def _candidates(patterns: np.ndarray, advance: Callable[[int], None]) -> Iterato
             seen |= {
                 (min(start + row, place), max(start + row, place)) for place in places if cosines[row, place] >= NEAR
             }
-        advance(len(rows))
     yield from sorted(seen)
 
 

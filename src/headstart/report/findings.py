@@ -136,8 +136,8 @@ def common_limits(evidence: Evidence) -> list[str]:
         "The test images come from the same folder as the training images. Another camera, light, place or season may "
         "give other results: try it on some images from there before relying on it.",
         f"The intervals cover the luck of drawing these {n}, not a change in what images look like.",
-        f"The split came about like this: {evidence.manifest.split.origin}. Identical files share a side of it; "
-        "different pictures of one object may not, and would then flatter the figures.",
+        f"The split came about like this: {evidence.manifest.split.origin}. Copies of a picture share a side of "
+        "it unless they came divided; different pictures of one object may not, and would then flatter the figures.",
         "The labels were taken as right. A wrong label among the test images counts as a mistake, or hides one.",
     ]
 

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 from headstart.backend import prefer_onednn
 from headstart.catalog import DEFAULT_BASE
 from headstart.catalog.base import Base
-from headstart.data.audit import Audit, leave_out
+from headstart.data.audit import leave_out
 from headstart.data.dataset import Dataset, Sample
 from headstart.data.pairs import Pair as LabelledPath
 from headstart.data.pairs import read_pairs
@@ -24,13 +24,13 @@ from headstart.data.table import AUTO, TableChoice
 from headstart.data.unlabelled import UNLABELLED, scan_unlabelled
 from headstart.errors import DataError, ImageError, UsageError
 from headstart.features.extract import FeatureSet, cpu_cores
-from headstart.features.looks import Looks, looks_beside, with_looks
+from headstart.features.looks import with_looks
 from headstart.features.store import Store, default_folder
 from headstart.images.decode import Header, header_of
 from headstart.images.file import ImageFile, read_file
 from headstart.images.views import PLAIN
 from headstart.inspection.findings import DataAudit, FixedRow
-from headstart.inspection.near_duplicates import Pair, groups, near_duplicates
+from headstart.inspection.near_duplicates import groups
 from headstart.inspection.odd_ones import OddOne, odd_ones
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.kinds import KINDS, Kind
@@ -38,6 +38,7 @@ from headstart.learn.out_of_fold import fits_of, out_of_fold
 from headstart.progress import Display, Stopwatch
 from headstart.workflow.audit_findings import Examined, find_all
 from headstart.workflow.base_choice import BaseChoice, ImageSize
+from headstart.workflow.near import find_near_duplicates, look_at, once
 from headstart.workflow.preparing import prepare
 from headstart.workflow.session import Session
 
@@ -147,10 +148,11 @@ def _examine(session: Session, dataset: Dataset, pooled: FeatureSet) -> Examined
     if not left.samples:
         reason = left.quarantined[0].reason if left.quarantined else "there is none"
         raise DataError(f"no image can be used: {reason}", "check the files")
-    different, first = _different(left)
-    looks = _looks(session, different, [left.samples[place].file for place in first], pooled)
-    pairs = _near_duplicates(session, different, looks)
+    places = left.different()
+    different, first = list(places), tuple(places.values())
     samples = [left.samples[place] for place in first]
+    looks = look_at(session, different, [sample.file for sample in samples], pooled)
+    pairs = find_near_duplicates(session, different, looks, pooled)
     kind, targets = _kind(dataset, samples)
     units = _units(groups(pairs), [sample.group for sample in samples])
     features = pooled.load([(digest, PLAIN) for digest in different])
@@ -158,36 +160,8 @@ def _examine(session: Session, dataset: Dataset, pooled: FeatureSet) -> Examined
     scores = None
     if kind is not None and targets is not None:
         scores = _scores(session, different, pooled, features, (kind, targets, len(dataset.labels), units))
-    headers = _headers(session, [left.samples[place].file for place in first])
-    return Examined(dataset, left, tuple(first), looks, tuple(headers), tuple(pairs), tuple(odd), kind, targets, scores)
-
-
-def _different(left: Audit) -> tuple[list[str], list[int]]:
-    """The digests of different images, and the place of the first file that has each."""
-    places: dict[str, int] = {}
-    for place, digest in enumerate(left.digests):
-        places.setdefault(digest, place)
-    return list(places), list(places.values())
-
-
-def _looks(session: Session, digests: Sequence[str], files: Sequence[ImageFile], pooled: FeatureSet) -> Looks:
-    """Looks of all images; of those whose features were there already, they may be missing."""
-    kept, wanted = looks_beside(pooled), [(digest, PLAIN) for digest in digests]
-    missing = set(kept.missing(wanted))
-    if missing:
-        without = [file for file, one in zip(files, wanted, strict=True) if one in missing]
-        session.extract("features", "Looking at images", without, kept)
-    return Looks.of(kept.load(wanted))
-
-
-def _near_duplicates(session: Session, digests: Sequence[str], looks: Looks) -> list[Pair]:
-    def compute() -> np.ndarray:
-        with session.watch.stage("inspect", "Looking for near-duplicates", len(digests)) as advance:
-            pairs = near_duplicates(looks.thumbnails, looks.contrast, advance)
-        return np.array([(pair.first, pair.second, pair.likeness) for pair in pairs], np.float64).reshape(-1, 3)
-
-    rows = _once(session, ("near-duplicates-1", *digests), compute)
-    return [Pair(int(first), int(second), float(likeness)) for first, second, likeness in rows]
+    headers = _headers(session, [sample.file for sample in samples])
+    return Examined(dataset, left, first, looks, tuple(headers), tuple(pairs), tuple(odd), kind, targets, scores)
 
 
 def _odd_ones(session: Session, digests: Sequence[str], pooled: FeatureSet, features: np.ndarray) -> list[OddOne]:
@@ -197,7 +171,7 @@ def _odd_ones(session: Session, digests: Sequence[str], pooled: FeatureSet, feat
         return np.array([(one.place, one.times) for one in found], np.float64).reshape(-1, 2)
 
     of = "odd-ones-1", pooled.network, pooled.spec.key, pooled.precision, str(session.seed)
-    return [OddOne(int(place), float(times)) for place, times in _once(session, (*of, *digests), compute)]
+    return [OddOne(int(place), float(times)) for place, times in once(session, (*of, *digests), compute)]
 
 
 def _scores(
@@ -215,17 +189,7 @@ def _scores(
 
     of = "out-of-fold-1", pooled.network, pooled.spec.key, pooled.precision, str(session.seed)
     labels = hashlib.sha256(targets.tobytes()).hexdigest()
-    return _once(session, (*of, kind.task, labels, *units, *digests), compute)
-
-
-def _once(session: Session, of: Sequence[str], compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """What was computed of the same before, from the store; or else computed now and kept there."""
-    key = hashlib.sha256("\n".join(of).encode()).digest()
-    found = session.store.get([key])[0]
-    if found is None:
-        found = compute()
-        session.store.put(key, found)
-    return found
+    return once(session, (*of, kind.task, labels, *units, *digests), compute)
 
 
 def _kind(dataset: Dataset, samples: Sequence[Sample]) -> tuple[Kind | None, np.ndarray | None]:

@@ -22,6 +22,7 @@ from headstart.data.split import split
 from headstart.data.table import TableChoice
 from headstart.errors import DataError, EngineError, UnknownNameError, UsageError
 from headstart.features.extract import FeatureSet
+from headstart.features.looks import with_looks
 from headstart.features.openvino import PRECISIONS, OpenVINOEngine, Precision
 from headstart.features.store import Store, default_folder
 from headstart.images.file import read_file
@@ -47,6 +48,7 @@ from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
 from headstart.workflow.held_out import FOLDS
 from headstart.workflow.images import Images
 from headstart.workflow.input_size import settle_size, smaller_input
+from headstart.workflow.near import near_duplicates_of
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.outset import Outset, set_out
 from headstart.workflow.preparing import SAMPLE, prepare
@@ -219,11 +221,12 @@ def _check_balance(dataset: Dataset, balance: str) -> None:
 
 def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet) -> Images:
     files = [sample.file for sample in dataset.samples]
-    extraction = session.extract("features", "Computing features", files, pooled)
+    extraction = session.extract("features", "Computing features", files, with_looks(pooled))
     audited = audit(dataset, extraction.digests, extraction.unreadable)
+    alike = near_duplicates_of(session, audited, pooled)
     for choice in dataset.choices:
         session.choose(*choice)
-    division = split(audited.samples, audited.digests, session.seed, dataset.task, dataset.origin)
+    division = split(audited.samples, audited.digests, session.seed, dataset.task, dataset.origin, alike)
     counts = ", ".join(f"{count:,} {part}" for part, count in division.counts().items())
     session.choose("split", counts, division.origin)
     images = Images(dataset, audited, division)

@@ -1,0 +1,72 @@
+"""Near-duplicates among the images of a data set, found once and kept in the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from headstart.data.audit import Audit
+from headstart.features.extract import FeatureSet
+from headstart.features.looks import Looks, looks_beside
+from headstart.images.file import ImageFile
+from headstart.images.views import PLAIN
+from headstart.inspection.near_duplicates import Pair, groups, near_duplicates
+from headstart.workflow.session import Session
+
+
+def near_duplicates_of(session: Session, audited: Audit, pooled: FeatureSet) -> list[list[str]]:
+    """The digests of near-duplicates, group by group, with a note for the manifest where there are any."""
+    places = audited.different()
+    digests, samples = list(places), [audited.samples[place] for place in places.values()]
+    looks = look_at(session, digests, [sample.file for sample in samples], pooled)
+    found = groups(find_near_duplicates(session, digests, looks, pooled))
+    if found:
+        images = f"{sum(map(len, found)):,} images in {len(found):,} groups"
+        torn = sum(len({samples[place].part for place in group}) > 1 for group in found)
+        kept = "each group is on one side wherever images are drawn or held out"
+        if torn:
+            kept = f"{torn:,} of the groups lie in several given parts, so that testing flatters"
+        reason = f"the same picture, saved again, resized, cut or brightened; {kept}; headstart audit shows them"
+        session.choose("near-duplicates", images, reason)
+    return [[digests[place] for place in group] for group in found]
+
+
+def look_at(session: Session, digests: Sequence[str], files: Sequence[ImageFile], pooled: FeatureSet) -> Looks:
+    """What images look like, from the store; where features were computed without it, it is made up for.
+
+    Args:
+        session: in which this is done.
+        digests: of different images.
+        files: that have them, in the same order.
+        pooled: features of the images.
+    """
+    kept, wanted = looks_beside(pooled), [(digest, PLAIN) for digest in digests]
+    missing = set(kept.missing(wanted))
+    if missing:
+        without = [file for file, one in zip(files, wanted, strict=True) if one in missing]
+        session.extract("features", "Looking at images", without, kept)
+    return Looks.of(kept.load(wanted))
+
+
+def find_near_duplicates(session: Session, digests: Sequence[str], looks: Looks, pooled: FeatureSet) -> list[Pair]:
+    """All pairs of near-duplicates, by place; arguments as for `look_at`."""
+
+    def compute() -> np.ndarray:
+        with session.watch.stage("inspect", "Looking for near-duplicates", len(digests)) as advance:
+            pairs = near_duplicates(looks.thumbnails, looks.contrast, advance)
+        return np.array([(pair.first, pair.second, pair.likeness) for pair in pairs], np.float64).reshape(-1, 3)
+
+    rows = once(session, ("near-duplicates-1", looks_beside(pooled).spec.key, *digests), compute)
+    return [Pair(int(first), int(second), float(likeness)) for first, second, likeness in rows]
+
+
+def once(session: Session, of: Sequence[str], compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """What was computed of the same before, from the store; or else computed now and kept there."""
+    key = hashlib.sha256("\n".join(of).encode()).digest()
+    found = session.store.get([key])[0]
+    if found is None:
+        found = compute()
+        session.store.put(key, found)
+    return found
