@@ -24,8 +24,9 @@ FOLDS = 4
 JUDGING = 2 * FOLDS
 # Of all images, those that a fold trains on.
 SHARE_TRAINED = (1 - 1 / FOLDS) * (1 - 1 / JUDGING)
-# With fewer validation images, a gain of two points can hardly be told from chance.
-ENOUGH_TO_DECIDE = 150
+# With fewer validation images, a gain of two points can hardly be told from chance, even by their log loss in several
+# views. Folds take four times as long again, so that within a given time less could be trained in each.
+ENOUGH_TO_DECIDE = 100
 
 # Trains with a fold's images, judging epochs by others of them, from a probe; gives the network from images to logits.
 TrainAgain = Callable[[Labelled, Labelled, Probe], "keras.Model"]
