@@ -164,6 +164,20 @@ def test_few_images_and_a_class_of_one_are_no_trouble(
     assert "“b” has 1 usable image: training needs 3." in finding(found, "class-sizes").sentence
 
 
+def test_classes_too_small_to_check_or_without_an_image_leave_the_others_to_be_checked(
+    make_images: MakeImages, tmp_path: Path, warm_cache: Path
+) -> None:
+    root = make_images(tmp_path / "uneven", {"cat": 20, "dog": 20, "owl": 3, "yak": 2}, size=96)
+    (root / "cat" / "004.png").rename(root / "dog" / "a-cat.png")
+    for path in (root / "yak").iterdir():
+        path.write_bytes(b"none")
+    found = audit(root, base="untrained", cache=warm_cache)
+    assert files(found, "label-suspects")[0] == ("dog/a-cat.png",)
+    assert not any("owl" in name for item in files(found, "label-suspects") for name in item)
+    assert finding(found, "class-sizes").tone == "poor"
+    assert found.counts == {"cat": 19, "dog": 21, "owl": 3, "yak": 0}
+
+
 def test_a_format_that_gives_a_class_away_is_told(make_images: MakeImages, tmp_path: Path, warm_cache: Path) -> None:
     root = make_images(tmp_path / "formats", {"a": 20, "b": 20})
     for path in (root / "b").glob("*.png"):

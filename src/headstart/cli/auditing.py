@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,11 +116,15 @@ def _check_unmade(out: Path | None, fix: Path | None) -> None:
 def _write_page(found: DataAudit, out: Path) -> None:
     from headstart.report import render_audit
 
+    partial = out.with_name(f".{out.name}.partial")
     try:
-        out.mkdir(parents=True)
-        (out / DOCUMENT).write_text(json.dumps(found.as_dict(), indent=2), encoding="utf-8")
-        (out / PAGE).write_text(render_audit(found), encoding="utf-8", newline="")
+        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+        partial.mkdir(parents=True)
+        (partial / DOCUMENT).write_text(json.dumps(found.as_dict(), indent=2), encoding="utf-8")
+        (partial / PAGE).write_text(render_audit(found), encoding="utf-8", newline="")
+        partial.rename(out)
     except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
         raise UsageError(f"{out} can't be written ({error.strerror})", "name another folder with --out") from error
 
 

@@ -85,7 +85,7 @@ def split(
     shares = {part: SHARES[part] / sum(SHARES[other] for other in missing) for part in missing}
     parts: list[Part] = [sample.part or "train" for sample in samples]
     drawn = [i for i in range(len(samples)) if parts[i] == "train"]
-    units = _units([(sample.group, digest) for sample, digest in zip(samples, digests, strict=True)], alike)
+    units = units_of([(sample.group, digest) for sample, digest in zip(samples, digests, strict=True)], alike)
     by_unit = bool(alike) or any(samples[i].group for i in drawn)
     places = _place_units([samples[i] for i in drawn], [units[i] for i in drawn], shares, seed, task, by_unit)
     for i in drawn:
@@ -94,11 +94,15 @@ def split(
     return Split(tuple(parts), origin, tuple(units))
 
 
-def _units(found: Sequence[tuple[str | None, str]], alike: Sequence[Sequence[str]]) -> list[str]:
-    """What must stay on one side of the split with each image, by name, of its group and its digest.
+def units_of(found: Sequence[tuple[str | None, str]], alike: Sequence[Sequence[str]]) -> list[str]:
+    """What must stay on one side of a split with each image, by name.
 
     That is the file's digest, or the first of those of near-duplicates; or, with a group, the group that comes first of
     those that share files, or near-duplicates, with each other.
+
+    Args:
+        found: the group and the digest of each image.
+        alike: the digests of near-duplicates, group by group.
     """
     links: dict[str, str] = {}
 

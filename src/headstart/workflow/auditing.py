@@ -6,8 +6,10 @@ import csv
 import hashlib
 import io
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from headstart.data.dataset import Dataset, Sample
 from headstart.data.pairs import Pair as LabelledPath
 from headstart.data.pairs import read_pairs
 from headstart.data.source import read_source
+from headstart.data.split import units_of
 from headstart.data.table import AUTO, TableChoice
 from headstart.data.unlabelled import UNLABELLED, scan_unlabelled
 from headstart.errors import DataError, ImageError, UsageError
@@ -35,7 +38,8 @@ from headstart.inspection.odd_ones import OddOne, odd_ones
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.kinds import KINDS, Kind
 from headstart.learn.out_of_fold import fits_of, out_of_fold
-from headstart.progress import Display, Stopwatch
+from headstart.learn.probe import MOST_FOLDS
+from headstart.progress import Advance, Display, Stopwatch
 from headstart.workflow.audit_findings import Examined, find_all
 from headstart.workflow.base_choice import BaseChoice, ImageSize
 from headstart.workflow.near import find_near_duplicates, look_at, once
@@ -67,17 +71,17 @@ def audit(
 
     Args:
         data: what `train` takes, or a folder of images without labels.
-        image_column: as for `train`, and so are the options that follow.
-        label_columns: likewise.
-        group_column: likewise.
-        task: likewise.
-        base: likewise.
-        weights: likewise.
-        offline: likewise.
-        image_size: likewise.
-        scaling: likewise.
-        trust_model_file: likewise.
-        precision: likewise.
+        image_column: a table's column of paths; this and the next three are found where they are left out.
+        label_columns: its column of classes, labels or numbers, or several columns of 0 and 1.
+        group_column: its column of what each image was taken of, or "none".
+        task: "classes", "multi-label", "regression" or "auto".
+        base: the pretrained network whose features are looked at: a name, a Keras model file, or a base.
+        weights: its weights: a file, a folder, or an http(s) address.
+        offline: never fetch weights.
+        image_size: side of its input in pixels, or height and width.
+        scaling: how pixels are scaled for a model file.
+        trust_model_file: let a model file run its code on this machine.
+        precision: "f32", "bf16" or "auto".
         seed: shuffles the folds in which labels are checked.
         cache: where features are kept, which `train` then finds there.
         display: shows the progress.
@@ -153,15 +157,42 @@ def _examine(session: Session, dataset: Dataset, pooled: FeatureSet) -> Examined
     samples = [left.samples[place] for place in first]
     looks = look_at(session, different, [sample.file for sample in samples], pooled)
     pairs = find_near_duplicates(session, different, looks, pooled)
-    kind, targets = _kind(dataset, samples)
-    units = _units(groups(pairs), [sample.group for sample in samples])
     features = pooled.load([(digest, PLAIN) for digest in different])
     odd = _odd_ones(session, different, pooled, features)
+    alike = [[different[place] for place in group] for group in groups(pairs)]
+    units = units_of([(sample.group, digest) for sample, digest in zip(samples, different, strict=True)], alike)
+    kind, targets = _kind(dataset, samples)
     scores = None
     if kind is not None and targets is not None:
-        scores = _scores(session, different, pooled, features, (kind, targets, len(dataset.labels), units))
+        scores = _scores(session, different, pooled, features, Labelling(kind, targets, len(dataset.labels), units))
     headers = _headers(session, [sample.file for sample in samples])
     return Examined(dataset, left, first, looks, tuple(headers), tuple(pairs), tuple(odd), kind, targets, scores)
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What is said of images.
+
+    Attributes:
+        kind: what it is.
+        targets: of the kind.
+        outputs: how many classes or labels there are, or 1.
+        units: of each image, what is held out together, by name.
+    """
+
+    kind: Kind
+    targets: np.ndarray
+    outputs: int
+    units: Sequence[str]
+
+    def checkable(self) -> np.ndarray:
+        """Places of the images whose labels can be checked: those of classes that have an image for each fold."""
+        if self.kind.task != "classes":
+            return np.arange(len(self.targets))
+        units: dict[int, set[str]] = {}
+        for target, unit in zip(self.targets.tolist(), self.units, strict=True):
+            units.setdefault(target, set()).add(unit)
+        return np.flatnonzero([len(units[target]) >= MOST_FOLDS for target in self.targets.tolist()])
 
 
 def _odd_ones(session: Session, digests: Sequence[str], pooled: FeatureSet, features: np.ndarray) -> list[OddOne]:
@@ -175,21 +206,33 @@ def _odd_ones(session: Session, digests: Sequence[str], pooled: FeatureSet, feat
 
 
 def _scores(
-    session: Session,
-    digests: Sequence[str],
-    pooled: FeatureSet,
-    features: np.ndarray,
-    task: tuple[Kind, np.ndarray, int, list[str]],
+    session: Session, digests: Sequence[str], pooled: FeatureSet, features: np.ndarray, said: Labelling
 ) -> np.ndarray:
-    kind, targets, outputs, units = task
+    """Of each image when held out, shape (images, outputs); NaN for those whose labels can't be checked."""
 
     def compute() -> np.ndarray:
-        with session.watch.stage("inspect", "Checking labels", fits_of(targets, kind), unit="fits") as advance:
-            return out_of_fold(features, targets, outputs, session.seed, kind, units, advance)
+        with session.watch.stage(
+            "inspect", "Checking labels", fits_of(said.targets, said.kind), unit="fits"
+        ) as advance:
+            return _held_out(features, said, session.seed, advance)
 
     of = "out-of-fold-1", pooled.network, pooled.spec.key, pooled.precision, str(session.seed)
-    labels = hashlib.sha256(targets.tobytes()).hexdigest()
-    return once(session, (*of, kind.task, labels, *units, *digests), compute)
+    targets = hashlib.sha256(said.targets.tobytes()).hexdigest()
+    return once(session, (*of, said.kind.task, targets, *said.units, *digests), compute)
+
+
+def _held_out(features: np.ndarray, said: Labelling, seed: int, advance: Advance) -> np.ndarray:
+    places = said.checkable()
+    targets, columns = said.targets[places], np.arange(said.outputs)
+    if said.kind.task == "classes":  # those that are left, numbered anew
+        columns, targets = np.unique(targets, return_inverse=True)
+    scores = np.full((len(features), said.outputs), np.nan, np.float32)
+    if len(columns) > (said.kind.task == "classes"):
+        units = [said.units[place] for place in places.tolist()]
+        found = out_of_fold(features[places], targets, len(columns), seed, said.kind, units, advance)
+        scores[places] = np.where(np.isnan(found[:, :1]), np.nan, -np.inf)
+        scores[np.ix_(places, columns)] = found
+    return scores
 
 
 def _kind(dataset: Dataset, samples: Sequence[Sample]) -> tuple[Kind | None, np.ndarray | None]:
@@ -201,15 +244,6 @@ def _kind(dataset: Dataset, samples: Sequence[Sample]) -> tuple[Kind | None, np.
         return KINDS[dataset.task].of(targets, dataset.labels), targets
     except DataError:
         return None, None
-
-
-def _units(near: Sequence[Sequence[int]], given: Sequence[str | None]) -> list[str]:
-    """What is held out together: near-duplicates, and images of a group."""
-    units = [f"group {group}" if group else str(place) for place, group in enumerate(given)]
-    for group in near:
-        replaced = {units[place] for place in group}
-        units = [units[group[0]] if unit in replaced else unit for unit in units]
-    return units
 
 
 def _headers(session: Session, files: Sequence[ImageFile]) -> list[Header | None]:
@@ -245,21 +279,15 @@ def _account(examined: Examined, source: str, seconds: float) -> DataAudit:
             FixedRow(name, examined.label_of(sample), sample.part or "", group, notes.get(name, ""), digest in seen)
         )
         seen.add(digest)
-    sides = np.array([(header.width, header.height) for header in examined.headers if header] or [(0, 0)])
-    order = np.argsort(sides.prod(axis=1), kind="stable")
-    sizes = {
-        name: (int(sides[place][0]), int(sides[place][1]))
-        for name, place in (("smallest", order[0]), ("median", order[len(order) // 2]), ("largest", order[-1]))
-    }
-    formats: dict[str, int] = {}
-    for header in examined.headers:
-        if header:
-            formats[header.format] = formats.get(header.format, 0) + 1
-    parts: dict[str, int] = {}
-    for sample in left.samples:
-        if sample.part:
-            parts[sample.part] = parts.get(sample.part, 0) + 1
+    headers = [header for header in examined.headers if header]
+    formats = Counter(header.format for header in headers)
+    parts = Counter(str(sample.part) for sample in left.samples if sample.part)
     task = "unlabelled" if dataset.labels == (UNLABELLED,) else dataset.task
-    return DataAudit(
-        str(dataset.root), source, task, dataset.counts(left.samples), parts, sizes, formats, findings, fixed, seconds
-    )
+    counts, sizes = dataset.counts(left.samples), _sizes(headers)
+    return DataAudit(str(dataset.root), source, task, counts, parts, sizes, formats, findings, fixed, seconds)
+
+
+def _sizes(headers: Sequence[Header]) -> dict[str, tuple[int, int]]:
+    """The smallest, the median and the largest width and height, by pixels."""
+    found = sorted(((header.width, header.height) for header in headers), key=lambda size: (size[0] * size[1], size))
+    return {"smallest": found[0], "median": found[len(found) // 2], "largest": found[-1]} if found else {}
