@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from headstart.errors import ImageError
+from headstart.images.heif import HEIF, is_heif, learn_to_read
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
@@ -62,7 +63,7 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
     if not data:
         raise ImageError("the file is empty")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_formats(data)) as image:
             _check_size(image)
             yield image
     except ImageError:
@@ -74,6 +75,14 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise ImageError(f"more than {MAX_PIXELS:,} pixels, the most that is decoded") from None
     except Exception as error:  # Pillow's decoders raise whatever a broken file leads them into
         raise ImageError(f"damaged or cut short ({_in_a_line(error)})") from error
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    """Those that a file may have; what few files need is loaded for those alone."""
+    if not is_heif(data):
+        return FORMATS
+    learn_to_read()
+    return (HEIF,)
 
 
 @dataclass(frozen=True)
