@@ -213,7 +213,7 @@ def test_specs_that_differ_anywhere_have_different_keys() -> None:
         ImageSpec(224, 224, interpolation="bicubic", offset=127.0, divisor=127.5),
     ]
     assert len({spec.key for spec in specs}) == len(specs)
-    assert LITE.key == "224x224;bicubic;127;128"
+    assert LITE.key == "224x224;bicubic;127;128;srgb"
 
 
 CAFFE = ImageSpec(224, 224, "bilinear", (103.939, 116.779, 123.68), 1.0, channels="bgr")
@@ -242,7 +242,7 @@ def test_a_spec_a_channel_survives_the_way_through_json_and_has_a_key_of_its_own
 
 def test_the_order_of_the_channels_is_part_of_the_key() -> None:
     keys = {ImageSpec(9, 9, "bilinear", 0.0, 1.0, channels=order).key for order in ("rgb", "bgr")}
-    assert keys == {"9x9;bilinear;0;1", "9x9;bilinear;0;1;bgr"}
+    assert keys == {"9x9;bilinear;0;1;srgb", "9x9;bilinear;0;1;bgr;srgb"}
 
 
 def test_a_spec_as_older_runs_have_it_is_read_and_written_as_before() -> None:

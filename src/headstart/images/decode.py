@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from headstart.errors import ImageError
+from headstart.images.colour import MODES, to_srgb
 from headstart.images.heif import HEIF, is_heif, learn_to_read
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -37,10 +38,11 @@ _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 def decode(data: bytes, *, smallest: tuple[int, int] | None = None) -> Image.Image:
-    """The first frame of an image file, upright, in mode "RGB" or, for a grey file, "L".
+    """The first frame of an image file, upright, in sRGB: in mode "RGB" or, for a grey file, "L".
 
-    Transparency is laid on white, 16-bit values keep their eight upper bits (rounded), and the EXIF orientation is
-    applied. A grey image stays grey so that resizing it costs a third; `ImageSpec` widens it afterwards.
+    Transparency is laid on white, 16-bit values keep their eight upper bits (rounded), and the ICC profile and the EXIF
+    orientation are applied. A grey image stays grey so that resizing it costs a third; `ImageSpec` widens it
+    afterwards.
 
     Args:
         data: the whole file.
@@ -54,7 +56,7 @@ def decode(data: bytes, *, smallest: tuple[int, int] | None = None) -> Image.Ima
         if smallest is not None:
             image.draft(None, smallest)
         image.load()
-        return _upright(_to_grey_or_rgb(image), _orientation(image))
+        return _upright(_to_grey_or_rgb(image, image.info.get("icc_profile")), _orientation(image))
 
 
 @contextmanager
@@ -131,16 +133,16 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if transpose is None else image.transpose(transpose)
 
 
-def _to_grey_or_rgb(image: Image.Image) -> Image.Image:
+def _to_grey_or_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if image.mode in _SIXTEEN_BIT:
-        return _from_sixteen_bit(image)
+        return to_srgb(_from_sixteen_bit(image), profile)
     if image.mode in ("I", "F"):
         raise ImageError("32-bit pixels have no agreed white; save the image with 8 or 16 bits a channel")
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
-        return _on_white(image)
-    if image.mode in ("L", "RGB"):
-        return image.copy()
-    return image.convert("L" if image.mode == "1" else "RGB")
+        return to_srgb(_on_white(image), profile)
+    if image.mode in MODES:
+        return to_srgb(image.copy(), profile)
+    return to_srgb(image.convert("L" if image.mode == "1" else "RGB"), profile)
 
 
 def _from_sixteen_bit(image: Image.Image) -> Image.Image:

@@ -12,6 +12,8 @@ from PIL import Image
 from headstart.images.decode import decode
 from headstart.images.views import PLAIN, SMALLEST_CROP, View
 
+# Changed whenever files are decoded to other pixels than before, so that features of those aren't taken for theirs.
+DECODING = "srgb"
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 # One number for all channels, or one a channel, in the order that the network takes them.
@@ -73,7 +75,7 @@ class ImageSpec:
         """The spec as text, the same on every machine: part of a feature's key in the store."""
         order = "" if self.channels == "rgb" else f";{self.channels}"
         scaling = f"{_as_text(self.offset)};{_as_text(self.divisor)}"
-        return f"{self.height}x{self.width};{self.interpolation};{scaling}{order}"
+        return f"{self.height}x{self.width};{self.interpolation};{scaling}{order};{DECODING}"
 
     def as_dict(self) -> dict[str, Any]:
         """The spec as JSON takes it. What most specs have alike is left out, as it was before it could differ."""
