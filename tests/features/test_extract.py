@@ -218,7 +218,7 @@ def test_the_key_depends_on(part: str, make_features: MakeFeatures, channel_mean
 
 
 def test_a_key_is_the_same_on_every_machine(make_features: MakeFeatures) -> None:
-    expected = "ab\n0.0000,0.0000,1.0000,1.0000;0;0\n8x8;bilinear;127.5;127.5\nmeans\nmeans-1-f32\nfloat32"
+    expected = "ab\n0.0000,0.0000,1.0000,1.0000;0;0\n8x8;bilinear;127.5;127.5;srgb\nmeans\nmeans-1-f32\nfloat32"
     assert make_features().key("ab", PLAIN) == hashlib.sha256(expected.encode()).digest()
 
 

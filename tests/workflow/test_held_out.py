@@ -28,7 +28,7 @@ def images_of(train_labels: list[int], validation_labels: list[int]) -> Any:
 
 @pytest.mark.parametrize(
     ("in_training", "in_validation", "expected"),
-    [(100, 149, True), (100, 150, False), (2 * JUDGING, 10, True), (2 * JUDGING - 1, 10, False)],
+    [(100, 99, True), (100, 100, False), (2 * JUDGING, 10, True), (2 * JUDGING - 1, 10, False)],
 )
 def test_a_small_validation_part_with_images_enough_to_divide_is_too_small(
     in_training: int, in_validation: int, expected: bool

@@ -309,7 +309,7 @@ def test_after_a_kill_there_is_no_run_and_a_second_start_goes_on(
     assert code == -signal.SIGKILL
     assert not out.exists()
     run = train_probe(many_images, out, fresh_cache)
-    assert run.metrics["features"]["reused"] >= 256
+    assert run.metrics["features"]["reused"] >= 256 // 2  # each with a look
     assert [path.name for path in out.parent.iterdir()] == ["run"]
 
 
@@ -346,7 +346,7 @@ def test_the_stores_place_may_come_from_the_environment(
     monkeypatch.setenv("HEADSTART_CACHE", str(fresh_cache))
     run = train(photos, tmp_path / "run", base="untrained", finetune=False, augment="none")
     assert run.metrics["features"] == {"computed": 72, "reused": 0}
-    assert features_in(fresh_cache / "features.sqlite") == 72
+    assert features_in(fresh_cache / "features.sqlite") == 2 * 72 + 1  # with looks, and what came of comparing them
 
 
 @pytest.mark.real

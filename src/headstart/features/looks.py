@@ -82,7 +82,7 @@ class LookEngine(Engine):
         return np.asarray(pixels @ (_LUMA if self._spec.channels == "rgb" else _LUMA[::-1]))
 
 
-class _Beside(Engine):
+class BesideEngine(Engine):
     """An engine whose output is followed by the look of its input, in one row."""
 
     def __init__(self, engine: Engine, looks: LookEngine) -> None:
@@ -105,7 +105,7 @@ def looks_beside(pooled: FeatureSet) -> FeatureSet:
 
 def with_looks(pooled: FeatureSet) -> WithMap:
     """The same pooled features; where one is computed, the look of the image is kept as well."""
-    engine = _Beside(pooled.engine, LookEngine(pooled.spec))
+    engine = BesideEngine(pooled.engine, LookEngine(pooled.spec))
     kept = pooled.spec, pooled.network, engine, pooled.store, pooled.precision, pooled.dtype
     return WithMap(*kept, at_cut=looks_beside(pooled), shape=(len(MEASURES) + SIDE * SIDE,))
 
