@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 
 from headstart.catalog.applications import build
+from headstart.catalog.graph import without_numbers
 from headstart.features.boundary import find_cuts, suffix
 
 
 @cache
 def graph(constructor: str, size: int, **options: Any) -> Any:
     """A network without numbers, which takes neither time nor memory."""
-    import keras
-
-    with keras.StatelessScope(initialize_variables=False):
+    with without_numbers():
         return build(constructor, size, **options)
 
 
@@ -24,7 +23,7 @@ def test_layers_have_the_same_names_whatever_was_built_before() -> None:
 
     first = [layer.name for layer in graph("InceptionV3", 75).layers]
     keras.layers.Conv2D(1, 1)
-    with keras.StatelessScope(initialize_variables=False):
+    with without_numbers():
         assert [layer.name for layer in build("InceptionV3", 75).layers] == first
     assert "conv2d" in first
 
@@ -70,7 +69,7 @@ def test_efficientnet_divides_pixels_by_the_deviation_and_by_its_root() -> None:
 def test_efficientnets_weights_come_in_the_order_in_which_keras_reads_them() -> None:
     import keras
 
-    with keras.StatelessScope(initialize_variables=False):
+    with without_numbers():
         original = keras.applications.EfficientNetB0(weights=None, include_top=False, input_shape=(32, 32, 3))
     expected = [[tuple(weight.shape) for weight in layer.weights] for layer in original.layers if layer.weights]
     found = [[tuple(weight.shape) for weight in layer.weights] for layer in graph("EfficientNetB0", 32).layers]

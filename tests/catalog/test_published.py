@@ -12,6 +12,7 @@ import pytest
 
 from headstart.catalog import base_called, bases, get_base
 from headstart.catalog.base import Base
+from headstart.catalog.graph import without_numbers
 from headstart.catalog.keras_weights import PublishedWeights
 from headstart.catalog.layout import layout_of
 from headstart.catalog.published import APPLICATIONS
@@ -58,9 +59,8 @@ def module_of(base: Base) -> Any:
 @cache
 def graph(base: Base) -> Any:
     """The network without numbers, which takes neither time nor memory."""
-    import keras
 
-    with keras.StatelessScope(initialize_variables=False):
+    with without_numbers():
         return base.architecture()
 
 
@@ -128,7 +128,7 @@ def test_keras_asks_for_the_same_file_at_the_same_address(base: Base, monkeypatc
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
     constructor = getattr(keras.applications, base.architecture.args[0])
-    with keras.StatelessScope(initialize_variables=False), pytest.raises(Asked) as asked:
+    with without_numbers(), pytest.raises(Asked) as asked:
         constructor(weights="imagenet", include_top=False, input_shape=(base.spec.height, base.spec.width, 3))
     weights: Any = base.weights
     digest = weights.checksum and weights.checksum.digest
@@ -150,10 +150,9 @@ def test_a_network_takes_what_its_spec_makes_and_gives_the_features_it_announces
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50", "mobilenetv2", "efficientnetb0", "convnext-xlarge"])
 def test_a_network_with_its_imagenet_top_has_the_parameters_of_the_record(name: str) -> None:
-    import keras
 
     base = get_base(name)
-    with keras.StatelessScope(initialize_variables=False):
+    with without_numbers():
         assert base.architecture(classes=1000).count_params() == base.parameters
 
 
@@ -166,10 +165,9 @@ def test_pixels_are_scaled_as_keras_does(base: Base) -> None:
 
 @pytest.mark.parametrize("name", ["vgg16", "inceptionv3", "xception"])
 def test_the_smallest_input_is_keras_own(name: str) -> None:
-    import keras
 
     base = get_base(name)
-    with keras.StatelessScope(initialize_variables=False):
+    with without_numbers():
         assert base.with_size(base.smallest, base.smallest).architecture().output.shape[-1] == base.features
         with pytest.raises(ValueError, match="Input size must be at least"):
             base.architecture(shape=(base.smallest - 1, base.smallest - 1))

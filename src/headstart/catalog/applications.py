@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from headstart.catalog.graph import without_numbers
+
 if TYPE_CHECKING:
     import keras
 
@@ -36,7 +38,7 @@ def build(
     with _fresh_names():
         if not _divides_twice(constructor):
             return construct(**options)
-        with keras.StatelessScope(initialize_variables=False):  # only the graph is wanted here, without its numbers
+        with without_numbers():  # only the graph is wanted here, without its numbers
             model = construct(**options)
         return keras.models.clone_model(model, call_function=_divide_again)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headstart.catalog.base import Architecture
+from headstart.catalog.graph import without_numbers
 from headstart.errors import WeightsError
 
 
@@ -56,10 +57,9 @@ class Layout:
 
 def layout_of(architecture: Architecture) -> Layout:
     """The layout of a network, found without giving its weights any numbers or memory."""
-    import keras
     from keras.src.utils.naming import to_snake_case  # as Keras names the groups of its files
 
-    with keras.StatelessScope(initialize_variables=False):
+    with without_numbers():
         model = architecture()
     seen: Counter[str] = Counter()
     layers = []
