@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from headstart.inspection.findings import DataAudit, Finding, FixedRow, Item
+from headstart.inspection.findings import DataAudit, Decided, Finding, FixedRow, Item
 from headstart.report.audit_page import MOST_FILES, MOST_ITEMS, render_audit
 
 
@@ -21,10 +21,13 @@ def root(tmp_path: Path) -> Path:
 def page(root: Path, *findings: Finding, source: str = "photos") -> str:
     rows = [FixedRow("a/1.png", "a", "", "", "", False)]
     sizes = {"smallest": (8, 9), "median": (40, 30), "largest": (400, 300)}
-    audit = DataAudit(str(root), source, "classes", {"a": 1}, {"train": 1}, sizes, {"PNG": 1}, findings, rows, 2.0)
+    audit = DataAudit(
+        str(root), source, "classes", {"a": 1}, {"train": 1}, sizes, {"PNG": 1}, CHOICES, findings, rows, 2.0
+    )
     return render_audit(audit)
 
 
+CHOICES = [Decided("precision", "<f32>", "bf16 differs")]
 GOOD = Finding("flaws", "Pictures that show little", "good", "None.")
 
 
@@ -39,6 +42,8 @@ def test_findings_are_told_with_pictures_the_urgent_first(root: Path) -> None:
     assert "alike to 0.9990" in html
     assert "Group them." in html
     assert "1 thing to look at among 1 image." in html
+    assert "&lt;f32&gt;" in html
+    assert "bf16 differs" in html
 
 
 def test_it_loads_nothing_from_elsewhere(root: Path) -> None:

@@ -18,11 +18,19 @@ NOUNS: dict[Task, str] = {"classes": "class", "multi-label": "label", "regressio
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A file that is left out, and why."""
+    """A file that is left out.
+
+    Attributes:
+        file: the file.
+        reason: why, in words.
+        byte_size: of the file.
+        is_image: whether it can be read, and is left out for what another file with its bytes says.
+    """
 
     file: ImageFile
     reason: str
     byte_size: int
+    is_image: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,9 @@ def leave_out(dataset: Dataset, digests: Mapping[ImageFile, str], unreadable: Ma
         reasons |= _contradictions(same) or _leaks(same)
     kept = tuple(sample for sample in readable if sample.file not in reasons)
     kept_digests = tuple(digests[sample.file] for sample in kept)
-    quarantined = tuple(Quarantined(file, reasons[file], byte_size(file)) for file in sorted(reasons))
+    quarantined = tuple(
+        Quarantined(file, reasons[file], byte_size(file), is_image=file not in unreadable) for file in sorted(reasons)
+    )
     return Audit(kept, kept_digests, quarantined, duplicates=len(kept) - len(set(kept_digests)))
 
 

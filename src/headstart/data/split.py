@@ -86,7 +86,7 @@ def split(
     parts: list[Part] = [sample.part or "train" for sample in samples]
     drawn = [i for i in range(len(samples)) if parts[i] == "train"]
     units = units_of([(sample.group, digest) for sample, digest in zip(samples, digests, strict=True)], alike)
-    by_unit = bool(alike) or any(samples[i].group for i in drawn)
+    by_unit = units != list(digests)  # a unit may then have several labels
     places = _place_units([samples[i] for i in drawn], [units[i] for i in drawn], shares, seed, task, by_unit)
     for i in drawn:
         parts[i] = places[units[i]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Tone = Literal["good", "fair", "poor"]
@@ -22,6 +22,15 @@ class Item:
     files: tuple[str, ...]
     labels: tuple[str, ...]
     note: str
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What was decided for the user, its value, and the reason."""
+
+    what: str
+    value: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class DataAudit:
         parts: images a part, where parts were given.
         sizes: the smallest, the median and the largest width and height, in pixels.
         formats: images a file format.
+        choices: what was decided on the way.
         findings: in the order in which they are told.
         fixed: what `--fix` writes: a row per image that can be used.
         seconds: that it took.
@@ -74,6 +84,7 @@ class DataAudit:
     parts: Mapping[str, int]
     sizes: Mapping[str, tuple[int, int]]
     formats: Mapping[str, int]
+    choices: Sequence[Decided]
     findings: Sequence[Finding]
     fixed: Sequence[FixedRow]
     seconds: float
@@ -94,7 +105,8 @@ class DataAudit:
             "parts": dict(self.parts),
             "sizes": {name: list(size) for name, size in self.sizes.items()},
             "formats": dict(self.formats),
-            "findings": [_as_dict(finding) for finding in self.findings],
+            "choices": [asdict(choice) for choice in self.choices],
+            "findings": [asdict(finding) | {"images": finding.images} for finding in self.findings],
             "seconds": round(self.seconds, 2),
         }
 
@@ -118,17 +130,3 @@ class FixedRow:
     group: str
     finding: str
     is_copy: bool
-
-
-def _as_dict(finding: Finding) -> dict[str, Any]:
-    return {
-        "key": finding.key,
-        "title": finding.title,
-        "tone": finding.tone,
-        "sentence": finding.sentence,
-        "mend": finding.mend,
-        "images": finding.images,
-        "items": [
-            {"files": list(item.files), "labels": list(item.labels), "note": item.note} for item in finding.items
-        ],
-    }

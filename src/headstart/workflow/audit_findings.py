@@ -121,7 +121,7 @@ def _of_labels(examined: Examined) -> list[Finding]:
 
 
 def _unreadable(examined: Examined) -> Finding:
-    unreadable = [one for one in examined.left.quarantined if not _is_about_copies(one.reason)]
+    unreadable = [one for one in examined.left.quarantined if not one.is_image]
     items = [Item((examined.name(one.file),), ("",), f"{one.reason} ({one.byte_size:,} bytes)") for one in unreadable]
     if not items:
         return Finding("unreadable", "Unreadable files", "good", "Every file is an image that can be read.")
@@ -129,22 +129,11 @@ def _unreadable(examined: Examined) -> Finding:
     return Finding("unreadable", "Unreadable files", "fair", sentence, "Mend or remove them.", tuple(items))
 
 
-def _is_about_copies(reason: str) -> bool:
-    return reason.startswith("the same image is ")
-
-
 def _contradictions(examined: Examined) -> Finding:
     """The same file under two labels, or in two parts that were given."""
-    same: dict[str, list[ImageFile]] = defaultdict(list)
-    for one in examined.left.quarantined:
-        if _is_about_copies(one.reason):
-            same[one.reason].append(one.file)
     labels = {sample.file: examined.label_of(sample) for sample in examined.dataset.samples}
-    items = [
-        Item((examined.name(file),), (labels[file],), reason)
-        for reason, files in sorted(same.items())
-        for file in files
-    ]
+    told_apart = sorted((one for one in examined.left.quarantined if one.is_image), key=lambda one: one.reason)
+    items = [Item((examined.name(one.file),), (labels[one.file],), one.reason) for one in told_apart]
     title = "The same file, told apart"
     if not items:
         return Finding("contradictions", title, "good", "No file is under two labels or in two given parts.")
@@ -173,19 +162,13 @@ def _near_duplicates(examined: Examined) -> Finding:
     if not found:
         sentence = "No image is another one that was saved again, resized, cut a little or made brighter."
         return Finding("near-duplicates", title, "good", sentence)
-    likeness = {place: pair.likeness for pair in examined.pairs for place in (pair.first, pair.second)}
-    items, torn, across = [], 0, 0
-    for group in found:
-        samples = [examined.samples[place] for place in group]
-        notes = [f"alike to {min(likeness[place] for place in group):.4f}"]
-        if len({sample.label for sample in samples}) > 1 and examined.is_labelled:
-            torn += 1
-            notes.append("different labels")
-        if len({sample.part for sample in samples}) > 1:
-            across += 1
-            notes.append("in different parts")
-        items.append(examined.item_of(samples, ", ".join(notes)))
-    items.sort(key=lambda item: -item.note.count(","))
+    of_groups = [[examined.samples[place] for place in group] for group in found]
+    torn = sum(_differ_in_label(samples) for samples in of_groups)
+    across = sum(_differ_in_part(samples) for samples in of_groups)
+    order = sorted(
+        range(len(found)), key=lambda number: -_differ_in_label(of_groups[number]) - _differ_in_part(of_groups[number])
+    )
+    items = [examined.item_of(of_groups[number], _of_group(examined, found[number])) for number in order]
     images = sum(map(len, found))
     sentence = (
         f"{counted(images, 'image is', 'images are')} the same picture as another, in {counted(len(found), 'group')}."
@@ -197,8 +180,26 @@ def _near_duplicates(examined: Examined) -> Finding:
         else ""
     )
     tone: Tone = "poor" if torn or across else "fair"
-    mend = "Keep each group on one side of a split; the table that --fix writes says so in its column of groups."
+    mend = "Training keeps each group on one side of a split that it draws; the table of --fix names the groups."
+    if across:
+        mend = "Move each group into one part."
     return Finding("near-duplicates", title, tone, sentence, mend, tuple(items))
+
+
+def _differ_in_label(samples: Sequence[Sample]) -> bool:
+    return len({sample.label for sample in samples}) > 1
+
+
+def _differ_in_part(samples: Sequence[Sample]) -> bool:
+    return len({sample.part for sample in samples}) > 1
+
+
+def _of_group(examined: Examined, group: Sequence[int]) -> str:
+    """How alike the least alike of its pairs is, and in what its images differ all the same."""
+    samples = [examined.samples[place] for place in group]
+    notes = [f"alike to {min(pair.likeness for pair in examined.pairs if pair.first in group):.4f}"]
+    notes += ["different labels"] if _differ_in_label(samples) else []
+    return ", ".join(notes + (["in different parts"] if _differ_in_part(samples) else []))
 
 
 def _leaks(examined: Examined) -> Finding:

@@ -32,7 +32,7 @@ from headstart.features.store import Store, default_folder
 from headstart.images.decode import Header, header_of
 from headstart.images.file import ImageFile, read_file
 from headstart.images.views import PLAIN
-from headstart.inspection.findings import DataAudit, FixedRow
+from headstart.inspection.findings import DataAudit, Decided, FixedRow
 from headstart.inspection.near_duplicates import groups
 from headstart.inspection.odd_ones import OddOne, odd_ones
 from headstart.learn.base_features import BaseFeatures
@@ -101,9 +101,12 @@ def audit(
     with Store(cache_folder) as store:
         session = Session(BaseFeatures(chosen_base, store), store, seed, watch)
         pooled = prepare(session, dataset, precision)
+        for decided in dataset.choices:
+            session.choose(*decided)
         examined = _examine(session, dataset, pooled)
     source = str(data) if isinstance(data, str | Path) else f"a list of {len(data):,} images"
-    return _account(examined, source, watch.total())
+    choices = [Decided(made.what, made.value, made.reason) for made in session.choices]
+    return _account(examined, source, choices, watch.total())
 
 
 def write_fixed(audit: DataAudit, table: Path) -> None:
@@ -201,7 +204,7 @@ def _odd_ones(session: Session, digests: Sequence[str], pooled: FeatureSet, feat
             found = odd_ones(features, session.seed, advance)
         return np.array([(one.place, one.times) for one in found], np.float64).reshape(-1, 2)
 
-    of = "odd-ones-1", pooled.network, pooled.spec.key, pooled.precision, str(session.seed)
+    of = "odd-ones-1", pooled, str(session.seed)
     return [OddOne(int(place), float(times)) for place, times in once(session, (*of, *digests), compute)]
 
 
@@ -216,7 +219,7 @@ def _scores(
         ) as advance:
             return _held_out(features, said, session.seed, advance)
 
-    of = "out-of-fold-1", pooled.network, pooled.spec.key, pooled.precision, str(session.seed)
+    of = "out-of-fold-1", pooled, str(session.seed)
     targets = hashlib.sha256(said.targets.tobytes()).hexdigest()
     return once(session, (*of, said.kind.task, targets, *said.units, *digests), compute)
 
@@ -266,7 +269,7 @@ def _header(file: ImageFile) -> Header | None:
         return None
 
 
-def _account(examined: Examined, source: str, seconds: float) -> DataAudit:
+def _account(examined: Examined, source: str, choices: Sequence[Decided], seconds: float) -> DataAudit:
     dataset, left = examined.dataset, examined.left
     findings, notes = find_all(examined)
     group_of = examined.group_names()
@@ -284,7 +287,7 @@ def _account(examined: Examined, source: str, seconds: float) -> DataAudit:
     parts = Counter(str(sample.part) for sample in left.samples if sample.part)
     task = "unlabelled" if dataset.labels == (UNLABELLED,) else dataset.task
     counts, sizes = dataset.counts(left.samples), _sizes(headers)
-    return DataAudit(str(dataset.root), source, task, counts, parts, sizes, formats, findings, fixed, seconds)
+    return DataAudit(str(dataset.root), source, task, counts, parts, sizes, formats, choices, findings, fixed, seconds)
 
 
 def _sizes(headers: Sequence[Header]) -> dict[str, tuple[int, int]]:

@@ -58,13 +58,20 @@ def find_near_duplicates(session: Session, digests: Sequence[str], looks: Looks,
             pairs = near_duplicates(looks.thumbnails, looks.contrast, advance)
         return np.array([(pair.first, pair.second, pair.likeness) for pair in pairs], np.float64).reshape(-1, 3)
 
-    rows = once(session, ("near-duplicates-1", looks_beside(pooled).spec.key, *digests), compute)
+    rows = once(session, ("near-duplicates-1", looks_beside(pooled), *digests), compute)
     return [Pair(int(first), int(second), float(likeness)) for first, second, likeness in rows]
 
 
-def once(session: Session, of: Sequence[str], compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """What was computed of the same before, from the store; or else computed now and kept there."""
-    key = hashlib.sha256("\n".join(of).encode()).digest()
+def once(session: Session, of: Sequence[str | FeatureSet], compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """What was computed of the same before, from the store; or else computed now and kept there.
+
+    Args:
+        session: that has the store.
+        of: all that it depends on; of features, their kind.
+        compute: gives it.
+    """
+    words = [word if isinstance(word, str) else word.key("", PLAIN).hex() for word in of]
+    key = hashlib.sha256("\n".join(words).encode()).digest()
     found = session.store.get([key])[0]
     if found is None:
         found = compute()
