@@ -437,6 +437,7 @@ def test_an_audit_prints_a_table_or_a_document_and_writes_what_is_asked_for(
     assert finished.code == 0, finished.err
     assert "72 that can be used; PNG 72" in finished.out
     assert "Suspect labels" in finished.out
+    assert "the base's own" in finished.out
     assert (tmp_path / "audit" / "audit.html").read_text("utf-8").startswith("<!DOCTYPE html>")
     document = json.loads((tmp_path / "audit" / "audit.json").read_text("utf-8"))
     assert len((tmp_path / "clean.csv").read_text("utf-8").splitlines()) == 73

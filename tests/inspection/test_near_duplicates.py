@@ -23,7 +23,11 @@ def found(pictures: np.ndarray) -> list[tuple[int, int]]:
 def test_brighter_and_shifted_copies_are_found_and_nothing_else(count: int) -> None:
     some = thumbnails(count)
     brighter, shifted = 0.8 * some[3], np.roll(some[7], 1, axis=1)
-    assert found(np.stack([*some, brighter, shifted])) == [(3, count), (7, count + 1)]
+    pictures = np.stack([*some, brighter, shifted])
+    assert found(pictures) == [(3, count), (7, count + 1)]
+    assert found(pictures.astype(np.float16).astype(np.float32)) == found(pictures)
+    pairs = near_duplicates(pictures.astype(np.float16), pictures.std(axis=(1, 2)) / 255)
+    assert [(pair.first, pair.second) for pair in pairs] == found(pictures)
 
 
 def test_pairs_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

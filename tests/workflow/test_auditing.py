@@ -127,6 +127,8 @@ def test_images_without_labels_are_audited_too(make_images: MakeImages, tmp_path
     shutil.copy(tmp_path / "loose" / "002.png", tmp_path / "loose" / "again.png")
     found = audit(tmp_path / "loose", base="untrained", cache=warm_cache)
     assert found.task == "unlabelled"
+    (labels,) = [choice for choice in found.choices if choice.what == "labels"]
+    assert "its files lie loose, not in class folders" in labels.reason
     assert files(found, "exact-duplicates") == [("002.png", "again.png")]
     keys = {finding.key for finding in found.findings}
     assert keys.isdisjoint({"label-suspects", "confusable", "class-sizes", "shortcuts"})

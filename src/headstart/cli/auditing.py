@@ -133,6 +133,7 @@ def _show(found: DataAudit, out: Path | None, fix: Path | None) -> None:
     sizes = ", ".join(f"{name} {width} × {height}" for name, (width, height) in found.sizes.items())
     formats = ", ".join(f"{name} {count:,}" for name, count in found.formats.items())
     rows.insert(0, ("", "Images", f"{found.images:,} that can be used; {formats}; {sizes}"))
+    rows += [("", choice.what, f"{choice.value}: {choice.reason}") for choice in found.choices]
     rows += [("", "Page", str(out / PAGE))] if out else []
     rows += [("", "Table", str(fix))] if fix else []
     print_table(("", "", ""), rows)

@@ -31,7 +31,7 @@ class Looks:
     """What images look like.
 
     Attributes:
-        thumbnails: grey, blurred, 0…255, float32, shape (images, 48, 48).
+        thumbnails: grey, blurred, 0…255, shape (images, 48, 48); as the store keeps them, in float16.
         brightness: mean grey value, 0 to 1, shape (images,).
         contrast: standard deviation of grey values, likewise.
         sharpness: how much grey values differ from the mean of their four neighbours, as a share of the contrast.
@@ -45,8 +45,7 @@ class Looks:
     @classmethod
     def of(cls, rows: np.ndarray) -> Looks:
         """As the store has them: shape (images, 3 + 48 · 48)."""
-        rows = rows.astype(np.float32)
-        measures = rows[:, : len(MEASURES)].T
+        measures = rows[:, : len(MEASURES)].T.astype(np.float32)
         return cls(rows[:, len(MEASURES) :].reshape(-1, SIDE, SIDE), *measures)
 
 
