@@ -8,9 +8,9 @@ turn saved again as JPEG, made smaller by a third, cut by 1 to 4 % at each side,
 store and once more, writes the cleaned table, divides it as `train` does, and counts the groups that a split tears.
 
 Expect all exact copies, 29 of the near-copies on average (27 to 30), 20 of the 40 flipped labels among the first 80
-suspects (16 to 24), all photographs with 7 other images, and 1.4 % of the clean images called near-duplicates (the solar
-cells hold some: cells that were photographed twice); 48 s from an empty store and 3.4 s once more. Five minutes on two
-cores.
+suspects (16 to 24), all photographs with 7 other images, and 1.4 % of the clean images called near-duplicates (the
+solar cells hold some: cells that were photographed twice); 48 s from an empty store and 3.4 s once more. Five minutes
+on two cores.
 """
 
 from __future__ import annotations
