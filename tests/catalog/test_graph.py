@@ -30,5 +30,7 @@ def test_those_that_waited_before_still_get_theirs() -> None:
         layer = keras.layers.Dense(2)
         layer.build((None, 3))
         with without_numbers():
-            keras.layers.Dense(5).build((None, 7))
+            inner = keras.layers.Dense(5)
+            inner.build((None, 7))
     assert np.asarray(layer.kernel).shape == (3, 2)
+    assert inner.kernel._value is None

@@ -61,6 +61,16 @@ def test_grey_stays_grey_and_a_profile_of_colours_says_nothing_of_it() -> None:
     assert colour_of(found) == (100, 100, 100)
 
 
+def test_grey_with_a_profile_of_its_own_is_brought_to_srgb_and_stays_grey() -> None:
+    profile = bytearray(SRGB)
+    profile[16:20] = b"GRAY"
+    grey = bytes(profile).replace(b"rTRC", b"kTRC", 1)
+    found = to_srgb(Image.new("L", (8, 8), 100), grey)
+    assert found.mode == "L"
+    assert is_near(colour_of(found), (100, 100, 100), most=2)
+    assert ImageCms.ImageCmsProfile(io.BytesIO(grey)).profile.xcolor_space == "GRAY"
+
+
 def test_cmyk_without_a_profile_of_its_own_is_taken_as_it_lies() -> None:
     image = Image.new("CMYK", (16, 16), (0, 200, 200, 20))
     assert decode(file(image, "JPEG", BGR, quality=95)).mode == "RGB"

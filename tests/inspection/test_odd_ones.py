@@ -29,6 +29,13 @@ def test_nothing_is_odd_among_what_is_alike_and_a_small_group_is_no_oddity() -> 
     assert odd_ones(np.zeros((50, 4), np.float32), 0) == []
 
 
+@pytest.mark.parametrize(("alike", "odd"), [(3, 3), (4, 0)])
+def test_up_to_three_that_are_alike_are_odd_all_the_same(alike: int, odd: int) -> None:
+    rows = features()
+    rows[:alike] = 20 + 0.01 * rows[:alike]
+    assert len(odd_ones(rows, 0)) == odd
+
+
 def test_of_many_images_a_sample_is_what_distances_are_measured_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_NEIGHBOURS", 50)
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 64)

@@ -23,6 +23,11 @@ def test_one_that_is_spread_alike_is_not_nor_one_that_every_image_has_for_itself
     assert shortcuts({"file format": alike, "size": own}, LABELS) == []
 
 
+def test_a_value_is_judged_by_the_other_images_that_have_it() -> None:
+    own = ["PNG"] * 60 + [f"{number}" for number in range(40)]
+    assert shortcuts({"size": own}, LABELS) == []
+
+
 def test_few_images_show_nothing() -> None:
     assert shortcuts({"file format": ["PNG"] * 8 + ["JPEG"] * 8}, np.repeat([0, 1], 8)) == []
     assert shortcuts({"file format": ["PNG"] * 50 + ["JPEG"] * 50}, np.zeros(100, int)) == []
