@@ -120,7 +120,7 @@ def test_views_are_passed_through_the_network_once(
 
 
 def test_the_store_is_asked_which_maps_there_are(
-    hard_photos: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hard_photos: Path, fresh_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known: list[tuple[int, str | None]] = []
     learn: Callable[..., None] = Pace.mapped
@@ -130,5 +130,5 @@ def test_the_store_is_asked_which_maps_there_are(
         lambda pace, views, cut=None: (learn(pace, views := list(views), cut), known.append((len(views), cut))),
     )
     options: dict[str, Any] = {"epochs": 1, "augment": "flips", "test_views": 4, "finetune_from": "stage1"}
-    train(hard_photos, tmp_path / "run", base="untrained", cache=warm_cache, **options)
+    train(hard_photos, tmp_path / "run", base="untrained", cache=fresh_cache, **options)
     assert known == [(3, "stage1")]
