@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -74,6 +76,20 @@ def test_processes_that_write_at_once_can_make_room_at_once(cache_dir: Path) -> 
     with Store(cache_dir) as store:
         assert 0 < store.info().values * 10_000 < budget
         assert store._connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_store_that_another_process_is_just_making_is_waited_for(cache_dir: Path) -> None:
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    maker = sqlite3.connect(cache_dir / "features.sqlite", isolation_level=None, check_same_thread=False)
+    maker.execute("CREATE TABLE begun (a)")
+    maker.execute("BEGIN IMMEDIATE")
+    ends = threading.Timer(0.5, maker.execute, ["COMMIT"])
+    ends.start()
+    with Store(cache_dir) as store:
+        assert not maker.in_transaction
+        assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    ends.join()
+    maker.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows can't send SIGKILL")

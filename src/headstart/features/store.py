@@ -224,7 +224,7 @@ class Store:
         if version == 0:
             connection.execute("PRAGMA page_size = 16384")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         # In write-ahead mode NORMAL keeps the database valid through a crash; the last transaction may be lost.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_SCHEMA)
@@ -291,6 +291,24 @@ class Store:
                 for name in ("page_count", "freelist_count", "page_size")
             )
         return int((pages - free) * size)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Change to write-ahead mode, when others who make the same store let one.
+
+    SQLite's own waiting doesn't cover this change: it gives up at once, since waiting with a lock in hand could be
+    for ever.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _chunks(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
