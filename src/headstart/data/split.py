@@ -10,14 +10,18 @@ Where it is known what images were taken of, a patient say, a group of images is
 shares a file with it: else a test image would be of somebody whom training has seen. Near-duplicates are placed
 together likewise, by the first of their digests. A group may have several labels, so that groups are placed as images
 with several labels are.
+
+A new image may still move an old one, by being its near-duplicate with the smaller digest, or where a part that had to
+be topped up no longer has to. Where an earlier split is given, what it placed stays, and only the rest is drawn.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from headstart.data.dataset import PARTS, Part, Sample
@@ -64,6 +68,7 @@ def split(
     task: Task = "classes",
     given_by: Literal["folders", "table"] = "folders",
     alike: Sequence[Sequence[str]] = (),
+    earlier: Mapping[str, Part] = MappingProxyType({}),
 ) -> Split:
     """Divide samples three ways, within each class, keeping parts that were given and groups together.
 
@@ -76,6 +81,8 @@ def split(
         task: what their labels say.
         given_by: what gave the parts, for the origin.
         alike: the digests of near-duplicates, group by group.
+        earlier: the part of each digest in an earlier split, which it keeps; where that put what belongs together into
+            several parts, all of it goes where most of it was.
 
     Raises:
         DataError: a class or a label has fewer different images, or groups of them, than there are parts to fill.
@@ -87,10 +94,12 @@ def split(
     drawn = [i for i in range(len(samples)) if parts[i] == "train"]
     units = units_of([(sample.group, digest) for sample, digest in zip(samples, digests, strict=True)], alike)
     by_unit = units != list(digests)  # a unit may then have several labels
-    places = _place_units([samples[i] for i in drawn], [units[i] for i in drawn], shares, seed, task, by_unit)
+    kept = _kept({digests[i]: units[i] for i in drawn}, earlier, shares)
+    chance = _Chance(shares, seed, kept)
+    places = _place_units([samples[i] for i in drawn], [units[i] for i in drawn], chance, task, by_unit)
     for i in drawn:
         parts[i] = places[units[i]]
-    origin = _origin(given, missing, task, given_by) + _of_groups(samples, given)
+    origin = _origin(given, missing, task, given_by) + _of_groups(samples, given) + _of_earlier(kept)
     return Split(tuple(parts), origin, tuple(units))
 
 
@@ -120,44 +129,79 @@ def units_of(found: Sequence[tuple[str | None, str]], alike: Sequence[Sequence[s
     return [first(digest) for _, digest in found]
 
 
-def _place_units(
-    samples: Sequence[Sample], units: Sequence[str], shares: Shares, seed: int, task: Task, by_unit: bool
-) -> Places:
+@dataclass(frozen=True)
+class _Chance:
+    """What draws a part for each image, or each unit.
+
+    Attributes:
+        shares: of the parts.
+        seed: another one draws others.
+        kept: what isn't drawn, since it has a part.
+    """
+
+    shares: Shares
+    seed: int
+    kept: Places
+
+    def order(self, units: Iterable[str]) -> list[str]:
+        """In which they are asked to move: those that have been placed before come last."""
+        return sorted(units, key=lambda unit: (unit in self.kept, _draw(unit, self.seed)))
+
+    def part(self, unit: str) -> Part:
+        """Test lies lowest, then validation, then train, so that the last share takes up the rounding."""
+        if unit in self.kept:
+            return self.kept[unit]
+        draw, reached = _draw(unit, self.seed), 0.0
+        for part in reversed(list(self.shares)):
+            reached += self.shares[part]
+            if draw < reached:
+                return part
+        return next(iter(self.shares))
+
+
+def _kept(units: Mapping[str, str], earlier: Mapping[str, Part], shares: Shares) -> Places:
+    """The part of each unit some of which was placed before; `units` has each digest's."""
+    found: dict[str, Counter[Part]] = {}
+    for digest, unit in units.items():
+        if earlier.get(digest) in shares:
+            found.setdefault(unit, Counter())[earlier[digest]] += 1
+    return {unit: max(PARTS, key=lambda part: parts[part]) for unit, parts in found.items()}
+
+
+def _place_units(samples: Sequence[Sample], units: Sequence[str], chance: _Chance, task: Task, by_unit: bool) -> Places:
     noun = "groups" if any(sample.group for sample in samples) else IMAGES
     if not by_unit:
         labels = {unit: sample.label for unit, sample in zip(units, samples, strict=True)}
         place = {"classes": _place_classes, "multi-label": _place_labels, "regression": _place_numbers}[task]
-        return place(labels, shares, seed)
+        return place(labels, chance)
     if task == "regression":
-        return _place("the table", set(units), shares, seed, noun)
+        return _place("the table", set(units), chance, noun)
     names: dict[str, set[str]] = {unit: set() for unit in units}
     for unit, sample in zip(units, samples, strict=True):
         names[unit].update(names_in(sample.label))
     together = {unit: tuple(sorted(found)) for unit, found in names.items()}
-    return _place_labels(together, shares, seed, "class" if task == "classes" else "label", noun)
+    return _place_labels(together, chance, "class" if task == "classes" else "label", noun)
 
 
-def _place_classes(labels: Mapping[str, Label], shares: Shares, seed: int) -> Places:
+def _place_classes(labels: Mapping[str, Label], chance: _Chance) -> Places:
     places: Places = {}
     for label in sorted({written(label) for label in labels.values()}):
-        places |= _place(f"class {label!r}", {digest for digest in labels if labels[digest] == label}, shares, seed)
+        places |= _place(f"class {label!r}", {digest for digest in labels if labels[digest] == label}, chance)
     return places
 
 
-def _place_numbers(labels: Mapping[str, Label], shares: Shares, seed: int) -> Places:
-    return _place("the table", set(labels), shares, seed)
+def _place_numbers(labels: Mapping[str, Label], chance: _Chance) -> Places:
+    return _place("the table", set(labels), chance)
 
 
-def _place_labels(
-    labels: Mapping[str, Label], shares: Shares, seed: int, noun: str = "label", units: str = IMAGES
-) -> Places:
+def _place_labels(labels: Mapping[str, Label], chance: _Chance, noun: str = "label", units: str = IMAGES) -> Places:
     """By chance, and then each label topped up where a part lacks it, without taking another's last image away."""
-    order = sorted(labels, key=lambda digest: _draw(digest, seed))
-    places = {digest: _part_at(_draw(digest, seed), shares) for digest in order}
+    order = chance.order(labels)
+    places = {digest: chance.part(digest) for digest in order}
     carriers = {name: [digest for digest in order if name in names_in(labels[digest])] for name in _all_names(labels)}
     for name in sorted(carriers, key=lambda name: (len(carriers[name]), name)):
-        _check_enough(f"{noun} {name!r}", len(carriers[name]), shares, units)
-        for part in shares:
+        _check_enough(f"{noun} {name!r}", len(carriers[name]), chance.shares, units)
+        for part in chance.shares:
             if all(places[digest] != part for digest in carriers[name]):
                 fullest = Counter(places[digest] for digest in carriers[name]).most_common(1)[0][0]
                 spare = [
@@ -184,12 +228,12 @@ def _all_names(labels: Mapping[str, Label]) -> set[str]:
     return {name for label in labels.values() for name in names_in(label)}
 
 
-def _place(what: str, digests: set[str], shares: Shares, seed: int, units: str = IMAGES) -> Places:
+def _place(what: str, digests: set[str], chance: _Chance, units: str = IMAGES) -> Places:
     """The part of each different image of one class, or of all of them; or of each group."""
-    _check_enough(what, len(digests), shares, units)
-    order = sorted(digests, key=lambda digest: _draw(digest, seed))
-    places = {digest: _part_at(_draw(digest, seed), shares) for digest in order}
-    for part in shares:
+    _check_enough(what, len(digests), chance.shares, units)
+    order = chance.order(digests)
+    places = {digest: chance.part(digest) for digest in order}
+    for part in chance.shares:
         if part not in places.values():
             places[_donor(order, places)] = part
     return places
@@ -207,16 +251,6 @@ def _check_enough(what: str, count: int, shares: Shares, units: str) -> None:
 def _draw(digest: str, seed: int) -> float:
     """A number in [0, 1) that depends on the image and the seed only."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{digest}".encode()).digest()[:8], "big") / 2**64
-
-
-def _part_at(draw: float, shares: Shares) -> Part:
-    """Test lies lowest, then validation, then train, so that the last share takes up the rounding."""
-    reached = 0.0
-    for part in reversed(list(shares)):
-        reached += shares[part]
-        if draw < reached:
-            return part
-    return next(iter(shares))
 
 
 def _donor(order: list[str], places: dict[str, Part]) -> str:
@@ -245,3 +279,7 @@ def _of_groups(samples: Sequence[Sample], given: set[Part]) -> str:
         return ""
     torn = sum(len(found) > 1 for found in parts.values()) if given else 0
     return f"; {torn:,} of {len(parts):,} groups are in several given parts" if torn else "; no group in two parts"
+
+
+def _of_earlier(kept: Places) -> str:
+    return "; what an earlier run placed stays where it was" if kept else ""

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from headstart.backend import keep_freed_memory, prefer_onednn
 from headstart.catalog import DEFAULT_BASE
 from headstart.catalog.base import Base
@@ -20,38 +18,29 @@ from headstart.data.pairs import Pair, read_pairs
 from headstart.data.source import read_source
 from headstart.data.split import split
 from headstart.data.table import TableChoice
-from headstart.errors import DataError, EngineError, UnknownNameError, UsageError
+from headstart.errors import DataError, UnknownNameError, UsageError
 from headstart.features.extract import FeatureSet
 from headstart.features.looks import with_looks
-from headstart.features.openvino import PRECISIONS, OpenVINOEngine, Precision
+from headstart.features.openvino import PRECISIONS
 from headstart.features.store import Store, default_folder
-from headstart.images.file import read_file
-from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN
 from headstart.learn.base_features import BaseFeatures
-from headstart.learn.decide import Candidate, decide
+from headstart.learn.decide import decide
 from headstart.learn.imbalance import ASKED, NAMES, Asked
 from headstart.learn.probe import Probe, fit_probe, most_fits
 from headstart.progress import Display, Stopwatch
-from headstart.report import write_card, write_report
-from headstart.run import METRICS, NETWORK, WEIGHTS, Run, RunDraft
-from headstart.workflow.account import make_manifest, run_metrics, test_metrics, write_tables
-from headstart.workflow.averaging import (
-    Gain,
-    measure_gain,
-    note_views,
-    view_metrics,
-    write_network,
-)
+from headstart.run import Run, RunDraft
+from headstart.workflow.averaging import Gain, measure_gain, note_views
 from headstart.workflow.base_choice import BaseChoice, ImageSize
 from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
+from headstart.workflow.finishing import finish
 from headstart.workflow.held_out import FOLDS
 from headstart.workflow.images import Images
 from headstart.workflow.input_size import settle_size, smaller_input
 from headstart.workflow.near import near_duplicates_of
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.outset import Outset, set_out
-from headstart.workflow.preparing import SAMPLE, prepare
+from headstart.workflow.preparing import prepare
 from headstart.workflow.session import Session
 from headstart.workflow.teaching import teach
 from headstart.workflow.tuning import tune
@@ -59,9 +48,6 @@ from headstart.workflow.tuning_choice import AUTO, TuningChoice, parse_time
 from headstart.workflow.tuning_plan import Untuned
 from headstart.workflow.view_choice import Averaging, choose_averaging
 
-# A probability, or a number in standard deviations, may differ by so much between the network that is written, which
-# runs in f32, and the one that was trained on features of either precision.
-TOLERANCE: dict[Precision, float] = {"f32": 0.02, "bf16": 0.1}
 # NumPy's legacy generator, which scikit-learn uses, takes no larger one.
 LARGEST_SEED = 2**32 - 1
 
@@ -185,7 +171,7 @@ def train(
         options |= {} if balance == AUTO else {"balance": balance}
         command = _command(data, out, options, table.options() + choice.options() + tuning.options())
         with draft:
-            run = _finish(session, draft, images, probe, outcome, gain, command)
+            run = finish(session, draft, images, probe, outcome, gain, command)
         session.checkpoints.remove_used()  # not before the run is there
         return run
 
@@ -334,58 +320,6 @@ def _refit_probe(session: Session, images: Images, probe: ProbeClassifier) -> No
         advance(1)
     count = sum(len(part.digests) for part in parts)
     session.choose("probe fitted to", f"{count:,} images", "training and validation, which has nothing left to decide")
-
-
-def _finish(
-    session: Session,
-    draft: RunDraft,
-    images: Images,
-    probe: Probe,
-    outcome: Outcome,
-    gain: Gain | None,
-    command: str,
-) -> Run:
-    """Write the network, measure it on the test part, and write down everything else."""
-    chosen = outcome.chosen
-    network = draft.folder / NETWORK
-    labels = images.part("test").labels
-    with session.watch.stage("evaluate", "Evaluating", total=len(labels)) as advance, draft.writing():
-        sample = _first_validation_inputs(images, session.features.base.spec)
-        latency = write_network(chosen, network, sample)
-        _check_network(
-            network, sample, chosen.validation_logits(images), chosen.candidate, TOLERANCE[session.precision]
-        )
-        logits = chosen.test_logits(network, images, advance)
-        kind = chosen.candidate.kind
-        predictions = kind.predict(logits, chosen.candidate.temperature)
-        test = test_metrics(predictions, labels, images.classes, session.seed, kind)
-    draft.write_weights(WEIGHTS, chosen.arrays())
-    write_tables(draft, images, predictions, kind)
-    draft.write_json(METRICS, run_metrics(session, probe, outcome, test, view_metrics(outcome, gain, latency)))
-    manifest = make_manifest(session, images, outcome, command)
-    with session.watch.stage("report", "Writing the report", total=None, unit="files"), draft.writing():
-        write_card(draft.folder, manifest)
-        write_report(draft.folder, manifest)
-    return draft.publish(manifest)
-
-
-def _first_validation_inputs(images: Images, spec: ImageSpec) -> np.ndarray:
-    return np.stack([spec.render(read_file(file))[0] for file in images.files("validation")[:SAMPLE]])
-
-
-def _check_network(
-    network: Path, inputs: np.ndarray, logits: np.ndarray, candidate: Candidate, tolerance: float
-) -> None:
-    """The network that is written must say what learning came to, from the files' bytes on."""
-    kind, temperature = candidate.kind, candidate.temperature
-    written = kind.predict(OpenVINOEngine(network, hint="latency").run(inputs), temperature)
-    gap = float(np.abs(written - kind.predict(logits[: len(inputs)], temperature)).max()) / kind.unit
-    if gap > tolerance:
-        raise EngineError(
-            "the network that was written differs from the one that was trained by up to "
-            f"{gap:.3f} in {kind.unit_name}",
-            "train again with --precision f32; if it recurs, please report it",
-        )
 
 
 def _command(data: str | Path | Sequence[Pair], out: str | Path, options: dict[str, object], more: list[str]) -> str:
