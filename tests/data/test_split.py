@@ -421,3 +421,51 @@ def test_a_class_of_copies_that_are_nearly_one_has_too_few_images() -> None:
     found = images("cat", 20) + images("dog", 4)
     with pytest.raises(DataError, match="class 'dog' has too few different images: 2, where 3 are needed"):
         alike_divided(found, [["dog 0", "dog 1", "dog 2"]])
+
+
+def kept(found: Images, earlier: dict[str, Part], alike: list[list[str]] | None = None) -> dict[str, Part]:
+    """The part of each content, beside an earlier split by content."""
+    samples = [Sample(Path(f"{label}/{number}.png"), label) for number, (label, _) in enumerate(found)]
+    digest_of = dict(zip((content for _, content in found), digests_of(found), strict=True))
+    groups = [[digest_of[content] for content in group] for group in alike or []]
+    before = {digest_of[content]: part for content, part in earlier.items()}
+    parts = split(samples, digests_of(found), 0, alike=groups, earlier=before).parts
+    return dict(zip((content for _, content in found), parts, strict=True))
+
+
+def test_what_an_earlier_split_placed_stays_there() -> None:
+    found = images("cat", 60) + images("dog", 60)
+    other = place_of(found, seed=1)
+    assert kept(found, other) == other
+    some = {content: other[content] for _, content in found[::2]}
+    rest = kept(found, some)
+    assert {content: rest[content] for content in some} == some
+    drawn = place_of(found)
+    assert all(rest[content] == drawn[content] for _, content in found[1::2])
+
+
+def test_what_belongs_together_goes_where_most_of_it_was() -> None:
+    found = images("cat", 40) + images("dog", 40)
+    group = ["cat 0", "cat 1", "cat 2", "cat 3"]
+    places = kept(found, {"cat 0": "test", "cat 1": "validation", "cat 2": "validation"}, [group])
+    assert {places[content] for content in group} == {"validation"}
+    alone = kept(found, {"cat 0": "test"}, [group])
+    assert {alone[content] for content in group} == {"test"}
+
+
+def test_a_part_is_topped_up_with_what_was_not_placed_before() -> None:
+    found = images("cat", 9)
+    earlier: dict[str, Part] = {content: "train" for _, content in found[:7]}
+    places = kept(found, earlier)
+    assert sorted(places[content] for _, content in found[7:]) == ["test", "validation"]
+    assert all(places[content] == "train" for content in earlier)
+
+
+def test_an_earlier_part_that_is_given_now_is_not_drawn_again() -> None:
+    found = images("cat", 30)
+    samples = [Sample(Path(f"{i}.png"), "cat", "test" if i < 10 else "train") for i in range(30)]
+    before: dict[str, Part] = dict.fromkeys(digests_of(found), "test")
+    made = split(samples, digests_of(found), 0, earlier=before)
+    assert made.parts[:10] == ("test",) * 10
+    assert "test" not in made.parts[10:]
+    assert "earlier run" not in made.origin

@@ -65,6 +65,14 @@ TaskOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Another seed is another split of the images.")]
+CompareOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--compare-to",
+        metavar="RUN",
+        help="An earlier run: its images stay in their parts, and the report says what changed since.",
+    ),
+]
 CacheOption = Annotated[
     Path | None,
     typer.Option(

@@ -12,6 +12,7 @@ from headstart.cli.options import (
     BalanceOption,
     BaseOption,
     CacheOption,
+    CompareOption,
     EpochsOption,
     FinetuneOption,
     GroupColumnOption,
@@ -79,6 +80,7 @@ def train(
     test_views: TestViewsOption = 1,
     precision: PrecisionOption = "auto",
     seed: SeedOption = 0,
+    compare_to: CompareOption = None,
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -121,6 +123,7 @@ def train(
             test_views=test_views,
             precision=precision,
             seed=seed,
+            compare_to=compare_to,
             cache=cache,
             display=display,
         )
@@ -164,6 +167,7 @@ def _show_run(run: Run, *, as_json: bool) -> None:
         [
             *_of_test(run),
             *(_of_balance(run) if run.manifest.task.kind == "classes" else []),
+            *_since_earlier(metrics["earlier"]),
             ("chosen", f"{decision.value}: {decision.reason}"),
             *views,
             ("seconds", ", ".join(f"{stage} {spent:.1f}" for stage, spent in seconds.items())),
@@ -185,6 +189,23 @@ def _of_test(run: Run) -> list[tuple[str, str]]:
         within = f"±{interval['half_width']:.4g} held {interval['covered']:.1%} of test images"
         rows.append((f"{interval['coverage']:.0%} intervals", within))
     return rows
+
+
+def _since_earlier(earlier: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What changed since the run that was named."""
+    if earlier is None:
+        return []
+    from headstart.report.growth import MEASURES, answers_in_words, compared_lines, images_in_words
+
+    measure = MEASURES[earlier["measure"]][0]
+    return [
+        ("since then", f"of the images, {images_in_words(earlier['images'])}"),
+        *(
+            (f"{line.images:,} test images", f"{measure} {line.earlier}, now {line.now}: {line.verdict}; {line.name}")
+            for line in compared_lines(earlier)
+        ),
+        ("answers", answers_in_words(earlier["changes"])),
+    ]
 
 
 def _with_interval(test: dict[str, Any], key: str, form: str, more: str) -> str:

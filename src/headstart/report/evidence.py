@@ -18,7 +18,7 @@ from headstart.data.labels import SEPARATOR, Task
 from headstart.errors import RunError
 from headstart.learn.imbalance import Balance, is_skewed
 from headstart.learn.kinds import Kind
-from headstart.run import METRICS, PREDICTIONS, QUARANTINE, SPLIT, Manifest, kind_of
+from headstart.run import CHANGES, METRICS, PREDICTIONS, QUARANTINE, SPLIT, Manifest, kind_of, read_placed, read_rows
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class Evidence:
         predictions: of the test images, as the run's task has them.
         quarantined: the files that were left out.
         part_counts: images of each (label, part); of numbers none.
+        changes: rows of changes.csv, where the run was compared with an earlier one.
     """
 
     manifest: Manifest
@@ -104,6 +105,7 @@ class Evidence:
     predictions: AnyPredictions
     quarantined: tuple[QuarantinedFile, ...]
     part_counts: Counter[tuple[str, str]]
+    changes: tuple[dict[str, str], ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -152,6 +154,7 @@ def read_evidence(folder: Path, manifest: Manifest) -> Evidence:
             predictions=READERS[manifest.task.kind](folder / PREDICTIONS, manifest.labels),
             quarantined=tuple(_read_quarantine(folder / QUARANTINE)),
             part_counts=Counter(_labels_and_parts(folder / SPLIT, manifest)),
+            changes=tuple(read_rows(folder / CHANGES)) if (folder / CHANGES).exists() else (),
         )
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise RunError(
@@ -161,7 +164,7 @@ def read_evidence(folder: Path, manifest: Manifest) -> Evidence:
 
 
 def _read_predictions(path: Path, labels: tuple[str, ...]) -> Predictions:
-    rows = list(_rows(path))
+    rows = list(read_rows(path))
     index = {label: number for number, label in enumerate(labels)}
     return Predictions(
         files=tuple(row["file"] for row in rows),
@@ -172,7 +175,7 @@ def _read_predictions(path: Path, labels: tuple[str, ...]) -> Predictions:
 
 
 def _read_labels(path: Path, labels: tuple[str, ...]) -> LabelPredictions:
-    rows = list(_rows(path))
+    rows = list(read_rows(path))
     named = {column: [set(row[column].split(SEPARATOR)) for row in rows] for column in ("label", "predicted")}
     return LabelPredictions(
         files=tuple(row["file"] for row in rows),
@@ -183,7 +186,7 @@ def _read_labels(path: Path, labels: tuple[str, ...]) -> LabelPredictions:
 
 
 def _read_numbers(path: Path, labels: tuple[str, ...]) -> NumberPredictions:
-    rows = list(_rows(path))
+    rows = list(read_rows(path))
     return NumberPredictions(
         files=tuple(row["file"] for row in rows),
         targets=np.array([float(row["label"]) for row in rows]),
@@ -199,18 +202,12 @@ READERS: dict[Task, Callable[[Path, tuple[str, ...]], AnyPredictions]] = {
 
 
 def _labels_and_parts(path: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    for row in _rows(path):
+    for row in read_placed(path):
         several = manifest.task.kind == "multi-label"
-        for label in row["label"].split(SEPARATOR) if several else [row["label"]]:
-            yield label, row["part"]
+        for label in row.label.split(SEPARATOR) if several else [row.label]:
+            yield label, row.part
 
 
 def _read_quarantine(path: Path) -> Iterator[QuarantinedFile]:
-    for row in _rows(path):
+    for row in read_rows(path):
         yield QuarantinedFile(row["file"], row["reason"], int(row["bytes"]))
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    # A file's name need not be valid UTF-8; its odd bytes survive as lone surrogates, so that it can still be opened.
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        yield from csv.DictReader(file)

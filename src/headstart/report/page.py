@@ -9,6 +9,7 @@ from headstart.report import findings
 from headstart.report.averaging import looks
 from headstart.report.charts import epochs_chart, loss_chart
 from headstart.report.evidence import Evidence, QuarantinedFile
+from headstart.report.growth import growth_of
 from headstart.report.pictures import LONGEST_PATH
 from headstart.report.stories import story_of
 from headstart.report.story import Story
@@ -75,6 +76,7 @@ def _facts(evidence: Evidence, story: Story) -> dict[str, Any]:
         "name": tidy(evidence.name),
         "trained_on": findings.trained_on(evidence),
         "keeps_validation": evidence.kind.keeps_validation,
+        "growth": growth_of(evidence),
         **story.facts(),
         **_decision(evidence),
         **_training(evidence, story),

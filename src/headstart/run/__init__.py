@@ -9,6 +9,7 @@ from headstart.run.draft import RunDraft
 from headstart.run.loaded import Run
 from headstart.run.records import (
     CARD,
+    CHANGES,
     FORMAT,
     MANIFEST,
     METRICS,
@@ -30,9 +31,11 @@ from headstart.run.records import (
     TaskRecord,
     ViewRecord,
 )
+from headstart.run.tables import Placed, read_placed, read_rows
 
 __all__ = [
     "CARD",
+    "CHANGES",
     "FORMAT",
     "MANIFEST",
     "METRICS",
@@ -49,6 +52,7 @@ __all__ = [
     "DataRecord",
     "Manifest",
     "MultiLabelRecord",
+    "Placed",
     "Prediction",
     "RegressionRecord",
     "Run",
@@ -58,4 +62,6 @@ __all__ = [
     "ViewRecord",
     "answers_of",
     "kind_of",
+    "read_placed",
+    "read_rows",
 ]

@@ -11,10 +11,22 @@ import numpy as np
 
 from headstart.errors import EngineError, RunError, UnknownNameError, UsageError, WeightsError
 from headstart.features.extract import render_all
+from headstart.images.file import ImageFile
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN, View
 from headstart.run.answers import Prediction, answers_of, kind_of
-from headstart.run.records import METRICS, NETWORK, NETWORK_WEIGHTS, REPORT, WEIGHTS, Manifest, read_manifest, sha256_of
+from headstart.run.records import (
+    METRICS,
+    NETWORK,
+    NETWORK_WEIGHTS,
+    REPORT,
+    SPLIT,
+    WEIGHTS,
+    Manifest,
+    read_manifest,
+    sha256_of,
+)
+from headstart.run.tables import Placed, read_placed
 
 if TYPE_CHECKING:
     import keras
@@ -69,6 +81,16 @@ class Run:
         return metrics
 
     @property
+    def placed(self) -> list[Placed]:
+        """What split.csv says: the part of each image.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        _verify(self.folder / SPLIT, self.manifest.files.get(SPLIT))
+        return read_placed(self.folder / SPLIT)
+
+    @property
     def report(self) -> Path:
         """The report's path."""
         return self.folder / REPORT
@@ -82,9 +104,19 @@ class Run:
             images: paths.
             advance: called with the number of images done since the last call.
         """
-        paths = [Path(image) for image in images]
-        found = dict(self._as_they_come(paths, advance))
-        return [found[number] for number in range(len(paths))]
+        return self.predict_files([Path(image) for image in images], advance)
+
+    def predict_files(
+        self, files: Sequence[ImageFile], advance: Callable[[int], None] = lambda count: None
+    ) -> list[Prediction]:
+        """The same for images wherever they are kept.
+
+        Args:
+            files: in folders of their own, or in larger files.
+            advance: called with the number of images done since the last call.
+        """
+        found = dict(self._as_they_come(files, advance))
+        return [found[number] for number in range(len(files))]
 
     def predict_arrays(self, inputs: np.ndarray) -> np.ndarray:
         """The network's scores of its inputs.
@@ -142,7 +174,9 @@ class Run:
                 "if that is a model of your own, hand it in: run.to_keras(model)",
             ) from None
 
-    def _as_they_come(self, paths: list[Path], advance: Callable[[int], None]) -> Iterator[tuple[int, Prediction]]:
+    def _as_they_come(
+        self, files: Sequence[ImageFile], advance: Callable[[int], None]
+    ) -> Iterator[tuple[int, Prediction]]:
         """Each image's number and prediction, in whatever order they get done."""
         spec = ImageSpec.from_dict(self.manifest.image_spec)
         kind = kind_of(self.manifest.task)
@@ -150,15 +184,15 @@ class Run:
         failures: list[tuple[int, Prediction]] = []
 
         def inputs() -> Iterator[tuple[int, np.ndarray]]:
-            for number, (path, rendered) in enumerate(render_all(paths, spec, advance)):
+            for number, (file, rendered) in enumerate(render_all(files, spec, advance)):
                 if isinstance(rendered, str):
-                    failures.append((number, Prediction(str(path), {}, rendered)))
+                    failures.append((number, Prediction(str(file), {}, rendered)))
                 else:
                     yield number, rendered
 
-        for number, scores in self._load_engine(many=len(paths) > 1).stream(inputs()):
+        for number, scores in self._load_engine(many=len(files) > 1).stream(inputs()):
             (found,) = kind.predict(scores[None], self.manifest.temperature)
-            yield number, answers.answer(str(paths[number]), found)
+            yield number, answers.answer(str(files[number]), found)
         yield from failures
 
     def _load_engine(self, *, many: bool) -> OpenVINOEngine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +12,13 @@ from headstart.features.openvino import OpenVINOEngine, Precision
 from headstart.images.file import read_file
 from headstart.images.spec import ImageSpec
 from headstart.learn.decide import Candidate
+from headstart.learn.kinds import Kind
 from headstart.learn.probe import Probe
 from headstart.report import write_card, write_report
 from headstart.run import METRICS, NETWORK, WEIGHTS, Run, RunDraft
 from headstart.workflow.account import make_manifest, run_metrics, test_metrics, write_tables
 from headstart.workflow.averaging import Gain, view_metrics, write_network
+from headstart.workflow.growth import Earlier, answer_both, growth_metrics, write_changes
 from headstart.workflow.images import Images
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.preparing import SAMPLE
@@ -34,6 +37,7 @@ def finish(
     outcome: Outcome,
     gain: Gain | None,
     command: str,
+    earlier: Earlier | None = None,
 ) -> Run:
     """Write the network, measure it on the test part, and write down everything else.
 
@@ -45,6 +49,7 @@ def finish(
         outcome: what was learned, and what was chosen.
         gain: of averaging over views, where it was looked at.
         command: makes the run again.
+        earlier: a run to compare with.
     """
     chosen = outcome.chosen
     network = draft.folder / NETWORK
@@ -61,12 +66,25 @@ def finish(
         test = test_metrics(predictions, labels, images.classes, session.seed, kind)
     draft.write_weights(WEIGHTS, chosen.arrays())
     write_tables(draft, images, predictions, kind)
-    draft.write_json(METRICS, run_metrics(session, probe, outcome, test, view_metrics(outcome, gain, latency)))
+    metrics = run_metrics(session, probe, outcome, test, view_metrics(outcome, gain, latency))
+    metrics["earlier"] = earlier and _compare(session, draft, images, predictions, kind, earlier)
+    draft.write_json(METRICS, metrics)
     manifest = make_manifest(session, images, outcome, command)
     with session.watch.stage("report", "Writing the report", total=None, unit="files"), draft.writing():
         write_card(draft.folder, manifest)
         write_report(draft.folder, manifest)
     return draft.publish(manifest)
+
+
+def _compare(
+    session: Session, draft: RunDraft, images: Images, predictions: np.ndarray, kind: Kind, earlier: Earlier
+) -> dict[str, Any]:
+    """What changed since an earlier run."""
+    with session.watch.stage("evaluate", "Asking the earlier run", total=len(predictions)) as advance:
+        answered = answer_both(earlier, images, predictions, kind, advance)
+        advance(len(predictions) - len(answered))
+    write_changes(draft, answered)
+    return growth_metrics(earlier, images, answered, session.seed)
 
 
 def _first_validation_inputs(images: Images, spec: ImageSpec) -> np.ndarray:

@@ -34,6 +34,7 @@ from headstart.workflow.averaging import Gain, measure_gain, note_views
 from headstart.workflow.base_choice import BaseChoice, ImageSize
 from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
 from headstart.workflow.finishing import finish
+from headstart.workflow.growth import Earlier, read_earlier
 from headstart.workflow.held_out import FOLDS
 from headstart.workflow.images import Images
 from headstart.workflow.input_size import settle_size, smaller_input
@@ -77,6 +78,7 @@ def train(
     test_views: int = 1,
     precision: str = "auto",
     seed: int = 0,
+    compare_to: str | Path | None = None,
     cache: str | Path | None = None,
     display: Display | None = None,
 ) -> Run:
@@ -125,6 +127,8 @@ def train(
             those in `augment`; each takes as long as one image does without.
         precision: of the frozen part, "f32", "bf16", or "auto": bf16 where the CPU has it and the images allow it.
         seed: another seed is another split of the images.
+        compare_to: an earlier run, on fewer images or others: what it placed stays in the part where it was, and the
+            report says what changed, on the test images of both and on new ones.
         cache: where features are kept; by default $HEADSTART_CACHE or the user's cache folder.
         display: shows the progress, such as ``headstart.progress.RichDisplay(sys.stderr)``; by default nothing does.
 
@@ -132,11 +136,12 @@ def train(
         The run. Its folder is complete, or not there at all.
 
     Raises:
-        UsageError: the images aren't there, `out` is, a name isn't known, or a number is out of range.
+        UsageError: the images aren't there, `out` is, a name isn't known, a number is out of range, or the run to
+            compare with predicts something else.
         DataError: the images can't be learned from.
         WeightsError: the base's weights aren't here.
         StoreError: features can't be kept.
-        RunError: the run can't be written.
+        RunError: the run can't be written, or the one to compare with can't be read.
     """
     prefer_onednn()
     keep_freed_memory()
@@ -151,6 +156,7 @@ def train(
     cache_folder = Path(cache) if cache else default_folder()
     table = TableChoice(image_column, tuple(label_columns), task, group_column)
     dataset = _read(data, table)  # before anything is fetched
+    earlier = None if compare_to is None else read_earlier(compare_to, dataset)
     _check_balance(dataset, balance)
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
     chosen_base = choice.resolve(cache_folder, display)
@@ -160,7 +166,7 @@ def train(
         smaller = smaller_input(chosen_base, dataset) if image_size is None else None
         session = Session(BaseFeatures(smaller or chosen_base, store), store, seed, watch, budget)
         pooled = prepare(session, dataset, precision)
-        images = _audit_and_divide(session, dataset, pooled)
+        images = _audit_and_divide(session, dataset, pooled, earlier)
         if smaller is not None:
             pooled = _settle_size(session, images, pooled, chosen_base, precision)
         probe = _fit_probe(session, images, pooled, cast(Asked, balance))
@@ -169,9 +175,10 @@ def train(
             _refit_probe(session, images, outcome.probe)
         options = {"base": choice.name, "precision": precision, "seed": seed}
         options |= {} if balance == AUTO else {"balance": balance}
+        options |= {} if compare_to is None else {"compare-to": compare_to}
         command = _command(data, out, options, table.options() + choice.options() + tuning.options())
         with draft:
-            run = finish(session, draft, images, probe, outcome, gain, command)
+            run = finish(session, draft, images, probe, outcome, gain, command, earlier)
         session.checkpoints.remove_used()  # not before the run is there
         return run
 
@@ -205,14 +212,15 @@ def _check_balance(dataset: Dataset, balance: str) -> None:
         )
 
 
-def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet) -> Images:
+def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet, earlier: Earlier | None) -> Images:
     files = [sample.file for sample in dataset.samples]
     extraction = session.extract("features", "Computing features", files, with_looks(pooled))
     audited = audit(dataset, extraction.digests, extraction.unreadable)
     alike = near_duplicates_of(session, audited, pooled)
     for choice in dataset.choices:
         session.choose(*choice)
-    division = split(audited.samples, audited.digests, session.seed, dataset.task, dataset.origin, alike)
+    placed = earlier.parts if earlier else {}
+    division = split(audited.samples, audited.digests, session.seed, dataset.task, dataset.origin, alike, placed)
     counts = ", ".join(f"{count:,} {part}" for part, count in division.counts().items())
     session.choose("split", counts, division.origin)
     images = Images(dataset, audited, division)
