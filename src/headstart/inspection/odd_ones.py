@@ -43,7 +43,7 @@ def odd_ones(features: np.ndarray, seed: int, advance: Callable[[int], None] = l
     """
     if len(features) <= 2 * NEIGHBOUR:
         return []
-    logarithms = np.log(np.maximum(_distances(_standardised(features), seed, advance), 1e-6))
+    logarithms = np.log(np.maximum(_distances(features, seed, advance), 1e-6))
     middle = float(np.median(logarithms))
     deviation = 1.4826 * float(np.median(np.abs(logarithms - middle)))
     found = np.flatnonzero(logarithms > middle + FAR * max(deviation, 1e-3))
@@ -51,25 +51,38 @@ def odd_ones(features: np.ndarray, seed: int, advance: Callable[[int], None] = l
     return sorted(odd, key=lambda one: (-one.times, one.place))
 
 
-def _standardised(features: np.ndarray) -> np.ndarray:
-    """In deviations, but of none so small that a rare feature alone would make an image odd."""
-    deviation = features.std(axis=0, dtype=np.float64)
-    divisor = np.maximum(deviation, 0.3 * np.median(deviation)).astype(np.float32)
-    return np.asarray(
-        (features - features.mean(axis=0, dtype=np.float64).astype(np.float32)) / np.maximum(divisor, 1e-6)
-    )
+@dataclass(frozen=True)
+class _Scale:
+    """Standardises features: in deviations, but of none so small that a rare feature alone would make an image odd."""
+
+    mean: np.ndarray
+    divisor: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> _Scale:
+        mean = features.mean(axis=0, dtype=np.float64)
+        squares = np.zeros_like(mean)
+        for start in range(0, len(features), ROWS_AT_ONCE):  # in float64 a part at a time, not a copy of all
+            squares += np.square(features[start : start + ROWS_AT_ONCE] - mean).sum(axis=0)
+        deviation = np.sqrt(squares / len(features))
+        divisor = np.maximum(np.maximum(deviation, 0.3 * np.median(deviation)), 1e-6)
+        return cls(mean.astype(np.float32), divisor.astype(np.float32))
+
+    def apply(self, features: np.ndarray) -> np.ndarray:
+        return np.asarray((features - self.mean) / self.divisor)
 
 
-def _distances(rows: np.ndarray, seed: int, advance: Callable[[int], None]) -> np.ndarray:
-    """Of each row, to the third nearest other one of a sample."""
-    sample = np.arange(len(rows))
-    if len(rows) > MOST_NEIGHBOURS:
-        sample = np.sort(np.random.default_rng(seed).choice(len(rows), MOST_NEIGHBOURS, replace=False))
-    others = rows[sample]
+def _distances(features: np.ndarray, seed: int, advance: Callable[[int], None]) -> np.ndarray:
+    """Of each image, to the third nearest other one of a sample."""
+    sample = np.arange(len(features))
+    if len(features) > MOST_NEIGHBOURS:
+        sample = np.sort(np.random.default_rng(seed).choice(len(features), MOST_NEIGHBOURS, replace=False))
+    scale = _Scale.of(features)
+    others = scale.apply(features[sample])
     lengths = np.einsum("ij,ij->i", others, others)
-    found = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        some = rows[start : start + ROWS_AT_ONCE]
+    found = np.empty(len(features), np.float32)
+    for start in range(0, len(features), ROWS_AT_ONCE):
+        some = scale.apply(features[start : start + ROWS_AT_ONCE])
         squares = lengths + np.einsum("ij,ij->i", some, some)[:, None] - 2 * some @ others.T
         squares[sample == (start + np.arange(len(some)))[:, None]] = np.inf  # itself
         nearest = np.partition(squares, NEIGHBOUR - 1, axis=1)[:, NEIGHBOUR - 1]
