@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from headstart.inspection.alignment import Overlay, correlation, likeness
+from headstart.inspection.alignment import Overlay, coarsened, correlation, lay_coarsely, lay_finely
 
 SIDE = 48
 
@@ -20,6 +20,12 @@ def cut(large: np.ndarray, left: float, top: float, right: float, bottom: float)
     rows = np.array([[bottom - top - 1, (top + bottom) / 2 - 0.5]] * len(large), np.float32)
     columns = np.array([[right - left - 1, (left + right) / 2 - 0.5]] * len(large), np.float32)
     return Overlay(rows, columns).lay(large)
+
+
+def likeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Coarse pictures first, then the fine ones."""
+    overlay, found = lay_coarsely(coarsened(first), coarsened(second))
+    return np.where(found >= 0.95, lay_finely(first, second, overlay), found)
 
 
 def test_laid_over_without_a_change_a_picture_stays_as_it_is() -> None:

@@ -10,12 +10,14 @@ that then agree are near-duplicates.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from headstart.inspection.alignment import likeness
+from headstart.features.extract import cpu_cores
+from headstart.inspection.alignment import coarsened, lay_coarsely, lay_finely
 
 # Of the cosine transform of the inner part of a thumbnail, along each axis; its mean is left out.
 FREQUENCIES = 8
@@ -28,6 +30,8 @@ FEW = 64
 # like; copies that were saved again, shrunk or darkened came to 0.999, those cut by up to a twentieth mostly to more
 # than 0.996 (by hand; ``benchmarks/audit.py`` counts what is found).
 SAME = 0.9955
+# What differs so much on the coarse pictures differs on the fine ones too.
+ALIKE_WHEN_COARSE = 0.95
 # Pictures with less contrast, as a share of the whole range, have nothing to tell them apart by.
 FLAT = 0.01
 ROWS_AT_ONCE, SEARCHED_AT_ONCE, PAIRS_AT_ONCE = 512, 8192, 512
@@ -58,21 +62,29 @@ def near_duplicates(
         advance: called with the number of images done since the last call.
     """
     shown = np.flatnonzero(contrast >= FLAT)
-    pairs = shown[_candidates(_patterns(thumbnails, shown))]
+    patterns, coarse = _described(thumbnails, shown)
+    pairs = _candidates(patterns)
+    blocks = [pairs[start : start + PAIRS_AT_ONCE] for start in range(0, len(pairs), PAIRS_AT_ONCE)]
     found: list[Pair] = []
-    done = 0
-    for start in range(0, len(pairs), PAIRS_AT_ONCE):
-        some = pairs[start : start + PAIRS_AT_ONCE]
-        share = (start + len(some)) * len(thumbnails) // len(pairs)
-        advance(share - done)
-        done = share
-        alike = likeness(_logarithms(thumbnails[some[:, 0]]), _logarithms(thumbnails[some[:, 1]]))
-        found += [
-            Pair(int(some[place, 0]), int(some[place, 1]), float(alike[place]))
-            for place in np.flatnonzero(alike >= SAME)
-        ]
-    advance(len(thumbnails) - done)
-    return sorted(found, key=lambda pair: (pair.first, pair.second))
+    with ThreadPoolExecutor(cpu_cores()) as pool:  # NumPy works outside Python's lock
+        for number, alike in enumerate(pool.map(lambda block: _alike(thumbnails, shown, coarse, block), blocks), 1):
+            found += alike
+            advance(number * len(thumbnails) // len(blocks) - (number - 1) * len(thumbnails) // len(blocks))
+    if not blocks:
+        advance(len(thumbnails))
+    return found
+
+
+def _alike(thumbnails: np.ndarray, shown: np.ndarray, coarse: np.ndarray, pairs: np.ndarray) -> list[Pair]:
+    """Those pairs, of places in `shown`, that are the same picture."""
+    first, second = (coarse[ends].astype(np.float32) for ends in pairs.T)
+    overlay, likeness = lay_coarsely(first, second)
+    close = np.flatnonzero(likeness >= ALIKE_WHEN_COARSE)
+    ends = shown[pairs[close]]
+    first, second = (_logarithms(thumbnails[some]) for some in ends.T)
+    found = lay_finely(first, second, overlay.some(close))
+    same = np.flatnonzero(found >= SAME)
+    return [Pair(int(ends[place, 0]), int(ends[place, 1]), float(found[place])) for place in same]
 
 
 def groups(pairs: Sequence[Pair]) -> list[tuple[int, ...]]:
@@ -94,20 +106,27 @@ def groups(pairs: Sequence[Pair]) -> list[tuple[int, ...]]:
     return [tuple(group) for group in found.values()]
 
 
-def _patterns(thumbnails: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Broad patterns by how they differ from the data set's usual one; of length 1, float32, shape (images, 63)."""
+def _described(thumbnails: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What pairs are found by: broad patterns, and coarse pictures; a row an image that is shown.
+
+    Returns:
+        How patterns differ from the data set's usual one, of length 1, float32, shape (images, 63); and coarse pictures
+        as float16.
+    """
     from scipy.fft import dctn
 
     edge = round(EDGE * thumbnails.shape[-1])
-    rows = []
+    rows, coarse = [np.zeros((0, FREQUENCIES**2 - 1), np.float32)], []
     for start in range(0, len(shown), ROWS_AT_ONCE):
-        some = _logarithms(thumbnails[shown[start : start + ROWS_AT_ONCE]])[:, edge:-edge, edge:-edge]
-        waves = dctn(some, axes=(1, 2), norm="ortho")[:, :FREQUENCIES, :FREQUENCIES]
-        rows.append(waves.reshape(len(some), -1)[:, 1:])
-    patterns = np.concatenate(rows) if rows else np.zeros((0, FREQUENCIES**2 - 1), np.float32)
+        pictures = _logarithms(thumbnails[shown[start : start + ROWS_AT_ONCE]])
+        coarse.append(coarsened(pictures).astype(np.float16))
+        waves = dctn(pictures[:, edge:-edge, edge:-edge], axes=(1, 2), norm="ortho")[:, :FREQUENCIES, :FREQUENCIES]
+        rows.append(waves.reshape(len(pictures), -1)[:, 1:])
+    patterns = np.concatenate(rows)
     if len(patterns) > 1:
         patterns = (patterns - patterns.mean(axis=0)) / np.maximum(patterns.std(axis=0), 1e-6)
-    return np.asarray(patterns / np.maximum(np.linalg.norm(patterns, axis=1, keepdims=True), 1e-9), np.float32)
+    patterns = patterns / np.maximum(np.linalg.norm(patterns, axis=1, keepdims=True), 1e-9)
+    return np.asarray(patterns, np.float32), np.concatenate(coarse) if coarse else np.zeros((0, 0, 0), np.float16)
 
 
 def _candidates(patterns: np.ndarray) -> np.ndarray:
