@@ -70,6 +70,7 @@ def _write_arrow(path: Path, table: Any, group: int = 4) -> Path:
     if path.suffix.lower() == ".parquet":
         pq.write_table(table, path, row_group_size=group)
         return path
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
+    write = pa.ipc.new_file if path.name.endswith(".footer.arrow") else pa.ipc.new_stream
+    with pa.OSFile(str(path), "wb") as file, write(file, table.schema) as stream:
         stream.write_table(table, max_chunksize=group)
     return path

@@ -20,7 +20,7 @@ from headstart.images.file import Member, read_file
 WriteArrow = Callable[..., Path]
 
 IMAGES = [bytes([number]) * (50 + number) for number in range(30)]
-each_format = pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+each_format = pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".footer.arrow"])
 
 
 @pytest.fixture

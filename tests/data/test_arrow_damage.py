@@ -15,7 +15,7 @@ from headstart.errors import DataError, HeadstartError, ImageError, UsageError
 WriteArrow = Callable[..., Path]
 
 IMAGES = [bytes([number]) * (50 + number) for number in range(30)]
-each_format = pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+each_format = pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".footer.arrow"])
 
 
 @each_format
@@ -40,7 +40,7 @@ def test_without_pyarrow_the_line_that_installs_it_is_told(
 
 @each_format
 def test_a_file_that_cant_be_opened_is_refused(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(UsageError, match=r"t\.\w+ can't be read \(.*No such file.*\); check its name and its perm"):
+    with pytest.raises(UsageError, match=r"t[.\w]+ can't be read \(.*No such file.*\); check its name and its perm"):
         ArrowFile(tmp_path / f"t{suffix}")
 
 
@@ -50,7 +50,7 @@ def test_a_file_that_cant_be_opened_is_refused(tmp_path: Path, suffix: str) -> N
 )
 def test_what_is_no_such_file_is_refused(tmp_path: Path, suffix: str, data: bytes) -> None:
     (tmp_path / f"t{suffix}").write_bytes(data)
-    with pytest.raises(DataError, match=r"t\.\w+ is damaged or cut short \((?s:.+)\); copy or make it again$"):
+    with pytest.raises(DataError, match=r"t[.\w]+ is damaged or cut short \((?s:.+)\); copy or make it again$"):
         ArrowFile(tmp_path / f"t{suffix}")
 
 

@@ -19,6 +19,7 @@ from headstart.errors import DataError, ImageError, UsageError
 
 PARQUET, ARROW = ".parquet", ".arrow"
 SUFFIXES = (PARQUET, ARROW)
+FILE_MAGIC = b"ARROW1"
 # Images are read roughly in order, by a few threads; kept of all files together, or a folder of them fills the memory.
 GROUPS_KEPT = 2
 # What PyArrow raises of a damaged file: its own errors are among these.
@@ -42,7 +43,7 @@ class ArrowFile:
     """The rows of a file, and the images in them; as a container, it holds "column/row" for each.
 
     Args:
-        path: of a Parquet file, or of an Arrow stream.
+        path: of a Parquet file, or of an Arrow file or stream.
 
     Attributes:
         columns: the names of all columns.
@@ -57,7 +58,7 @@ class ArrowFile:
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
         try:
-            self._reader: _Reader = _ParquetReader(path) if path.suffix.lower() == PARQUET else _StreamReader(path)
+            self._reader: _Reader = _ParquetReader(path) if path.suffix.lower() == PARQUET else _ArrowReader(path)
             schema, self.rows = self._reader.schema, self._reader.rows
             self.columns = tuple(schema.names)
             self.image_columns = tuple(field.name for field in schema if _holds_images(field.type))
@@ -140,14 +141,16 @@ def _row_group(reader: _ParquetReader, column: str, group: int) -> Any:
     return reader.row_group(column, group)
 
 
-class _StreamReader:
-    """The file is mapped into memory, not read."""
+class _ArrowReader:
+    """A stream, as `datasets` writes them, or a file with a footer, as others do; mapped into memory, not read."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow
 
-        with pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))) as stream:
-            self._table = stream.read_all()
+        mapped = pyarrow.memory_map(str(path))
+        has_footer = mapped.read_at(len(FILE_MAGIC), 0) == FILE_MAGIC
+        with (pyarrow.ipc.open_file if has_footer else pyarrow.ipc.open_stream)(mapped) as batches:
+            self._table = batches.read_all()
         self._table.validate(full=True)  # or a stranger's offsets could point anywhere
         self.schema, self.rows = self._table.schema, self._table.num_rows
 
