@@ -160,6 +160,7 @@ def _examine(session: Session, dataset: Dataset, pooled: FeatureSet) -> Examined
     samples = [left.samples[place] for place in first]
     looks = look_at(session, different, [sample.file for sample in samples], pooled)
     pairs = find_near_duplicates(session, different, looks, pooled)
+    looks = looks.measures_alone()  # before features fill the memory, where there are very many images
     features = pooled.load([(digest, PLAIN) for digest in different])
     odd = _odd_ones(session, different, pooled, features)
     alike = [[different[place] for place in group] for group in groups(pairs)]
@@ -232,7 +233,8 @@ def _held_out(features: np.ndarray, said: Labelling, seed: int, advance: Advance
     scores = np.full((len(features), said.outputs), np.nan, np.float32)
     if len(columns) > (said.kind.task == "classes"):
         units = [said.units[place] for place in places.tolist()]
-        found = out_of_fold(features[places], targets, len(columns), seed, said.kind, units, advance)
+        some = features if len(places) == len(features) else features[places]  # a copy, which may be large
+        found = out_of_fold(some, targets, len(columns), seed, said.kind, units, advance)
         scores[places] = np.where(np.isnan(found[:, :1]), np.nan, -np.inf)
         scores[np.ix_(places, columns)] = found
     return scores

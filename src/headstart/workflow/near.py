@@ -58,7 +58,7 @@ def find_near_duplicates(session: Session, digests: Sequence[str], looks: Looks,
             pairs = near_duplicates(looks.thumbnails, looks.contrast, advance)
         return np.array([(pair.first, pair.second, pair.likeness) for pair in pairs], np.float64).reshape(-1, 3)
 
-    rows = once(session, ("near-duplicates-1", looks_beside(pooled), *digests), compute)
+    rows = once(session, ("near-duplicates-2", looks_beside(pooled), *digests), compute)
     return [Pair(int(first), int(second), float(likeness)) for first, second, likeness in rows]
 
 
