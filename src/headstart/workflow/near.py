@@ -23,7 +23,7 @@ def near_duplicates_of(session: Session, audited: Audit, pooled: FeatureSet) -> 
     looks = look_at(session, digests, [sample.file for sample in samples], pooled)
     found = groups(find_near_duplicates(session, digests, looks, pooled))
     if found:
-        images = f"{sum(map(len, found)):,} images in {len(found):,} groups"
+        images = f"{sum(map(len, found)):,} images in {len(found):,} group{'s' * (len(found) > 1)}"
         torn = sum(len({samples[place].part for place in group}) > 1 for group in found)
         kept = "each group is on one side wherever images are drawn or held out"
         if torn:
