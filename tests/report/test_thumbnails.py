@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from headstart.data.source import image_at
 from headstart.report.thumbnails import thumbnail
 
 
@@ -28,14 +30,14 @@ def decoded(uri: str | None) -> Image.Image:
 )
 def test_fits_the_side_and_keeps_the_shape(tmp_path: Path, mode: str, size: tuple, expected: tuple) -> None:
     Image.new(mode, size).save(tmp_path / "x.png")
-    assert decoded(thumbnail(tmp_path, "x.png")).size == expected
+    assert decoded(thumbnail(partial(image_at, tmp_path), "x.png")).size == expected
 
 
 def test_takes_nothing_from_the_file_but_its_pixels(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010E] = "taken at home"
     Image.new("RGB", (64, 64)).save(tmp_path / "x.jpg", exif=exif, comment=b"a secret")
-    small = decoded(thumbnail(tmp_path, "x.jpg"))
+    small = decoded(thumbnail(partial(image_at, tmp_path), "x.jpg"))
     assert not small.getexif()
     assert "comment" not in small.info
 
@@ -46,4 +48,4 @@ def test_whatever_cant_be_shown_is_none(tmp_path: Path, file: str) -> None:
     root.mkdir()
     (root / "text.png").write_text("text")
     Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
-    assert thumbnail(root, file) is None
+    assert thumbnail(partial(image_at, root), file) is None

@@ -116,7 +116,7 @@ def test_archives_are_audited_and_have_no_table(troubled: Path, tmp_path: Path, 
     archive = shutil.make_archive(str(tmp_path / "photos"), "zip", troubled)
     found = audit(archive, base="untrained", cache=warm_cache)
     assert files(found, "near-duplicates") == [("dog/005.png", "dog/darker.jpg")]
-    with pytest.raises(UsageError, match="aren't files, so a table can't name them; unpack them first"):
+    with pytest.raises(UsageError, match="aren't files, so a table can't name them; unpack or save them first"):
         write_fixed(found, tmp_path / "clean.csv")
     assert not (tmp_path / "clean.csv").exists()
 

@@ -6,8 +6,12 @@ made likewise, from what was found.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
+from headstart.images.file import ImageFile
 from headstart.report.audit_page import render_audit
 from headstart.report.card import render_card
 from headstart.report.evidence import read_evidence
@@ -17,16 +21,21 @@ from headstart.run import CARD, REPORT, Manifest
 __all__ = ["render_audit", "write_card", "write_report"]
 
 
-def write_report(folder: Path, manifest: Manifest) -> None:
+def write_report(folder: Path, manifest: Manifest, files: Mapping[str, ImageFile] = MappingProxyType({})) -> None:
     """Write `report.html` into a run's folder, finished or in the making.
 
     The thumbnails are read from the manifest's data root; one whose original is gone becomes a note.
+
+    Args:
+        folder: of the run.
+        manifest: of the run.
+        files: images at hand, by name, so that they needn't be found again; arrays in memory couldn't be.
 
     Raises:
         RunError: a file of the run is missing or isn't as `train` writes it.
         OSError: the report can't be written.
     """
-    page = render_page(read_evidence(folder, manifest))
+    page = render_page(replace(read_evidence(folder, manifest), files=files))
     (folder / REPORT).write_text(page, encoding="utf-8", newline="")
 
 

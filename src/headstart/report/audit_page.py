@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from headstart.data.source import image_at
+from headstart.images.file import ImageFile
 from headstart.inspection.findings import DataAudit, Finding, Item, Tone
 from headstart.report.page import make_environment
 from headstart.report.pictures import LONGEST_NAME, LONGEST_PATH
@@ -63,13 +67,14 @@ def _facts(audit: DataAudit, shown: list[tuple[Finding, list[Group]]]) -> dict[s
 
 
 def _groups(audit: DataAudit, finding: Finding) -> list[Group]:
-    return [_group(Path(audit.root), item) for item in finding.items[:MOST_ITEMS]]
+    find = partial(image_at, Path(audit.root))
+    return [_group(find, item) for item in finding.items[:MOST_ITEMS]]
 
 
-def _group(root: Path, item: Item) -> Group:
+def _group(find: Callable[[str], ImageFile | None], item: Item) -> Group:
     files = list(zip(item.files, item.labels, strict=True))
     copies = tuple(
-        Copy(thumbnail(root, file), tidy(file, LONGEST_PATH), tidy(PurePosixPath(file).name, LONGEST_NAME), tidy(label))
+        Copy(thumbnail(find, file), tidy(file, LONGEST_PATH), tidy(PurePosixPath(file).name, LONGEST_NAME), tidy(label))
         for file, label in files[:MOST_FILES]
     )
     return Group(copies, tidy(item.note, 200), len(files) - len(copies))

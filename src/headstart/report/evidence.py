@@ -6,8 +6,8 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,9 @@ from typing import Any, cast
 import numpy as np
 
 from headstart.data.labels import SEPARATOR, Task
+from headstart.data.source import image_at
 from headstart.errors import RunError
+from headstart.images.file import ImageFile
 from headstart.learn.imbalance import Balance, is_skewed
 from headstart.learn.kinds import Kind
 from headstart.run import CHANGES, METRICS, PREDICTIONS, QUARANTINE, SPLIT, Manifest, kind_of, read_placed, read_rows
@@ -98,6 +100,7 @@ class Evidence:
         quarantined: the files that were left out.
         part_counts: images of each (label, part); of numbers none.
         changes: rows of changes.csv, where the run was compared with an earlier one.
+        files: images at hand, by name; others are looked for in the data's root.
     """
 
     manifest: Manifest
@@ -106,6 +109,7 @@ class Evidence:
     quarantined: tuple[QuarantinedFile, ...]
     part_counts: Counter[tuple[str, str]]
     changes: tuple[dict[str, str], ...] = ()
+    files: Mapping[str, ImageFile] = field(default_factory=dict)
 
     @property
     def kind(self) -> Kind:
@@ -134,6 +138,10 @@ class Evidence:
     @property
     def labels(self) -> tuple[str, ...]:
         return self.manifest.labels
+
+    def image(self, name: str) -> ImageFile | None:
+        """An image of the data; None where it is gone."""
+        return self.files.get(name) or image_at(Path(self.manifest.data.root), name)
 
     @property
     def name(self) -> str:

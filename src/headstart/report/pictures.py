@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from headstart.report.evidence import Evidence
 from headstart.report.thumbnails import thumbnail
@@ -27,18 +27,18 @@ class Picture:
 
 
 def picture(evidence: Evidence, file: str, label: str, predicted: str, note: str, *, is_right: bool) -> Picture:
-    """A file of the data's folder as a picture.
+    """An image of the data as a picture.
 
     Args:
-        evidence: says where the folder is.
-        file: its path below that.
+        evidence: finds it.
+        file: its name in the data.
         label: what is true of it.
         predicted: what was said.
         note: how sure that was, or how far off.
         is_right: whether that is right.
     """
     return Picture(
-        data=thumbnail(Path(evidence.manifest.data.root), file),
+        data=thumbnail(evidence.image, file),
         file=tidy(file, LONGEST_PATH),
         name=tidy(PurePosixPath(file).name, LONGEST_NAME),
         label=tidy(label),

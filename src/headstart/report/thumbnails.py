@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
+from collections.abc import Callable
 
-from headstart.data.source import image_at
 from headstart.errors import ImageError
 from headstart.images.decode import decode
-from headstart.images.file import read_file
+from headstart.images.file import ImageFile, read_file
 
 # Of the longer side, in pixels.
 SIDE = 160
 JPEG_QUALITY = 85
 
 
-def thumbnail(root: Path, file: str) -> str | None:
+def thumbnail(find: Callable[[str], ImageFile | None], name: str) -> str | None:
     """An image as a data URI of a JPEG no larger than 160 × 160 pixels; None where the original is gone or damaged.
 
     Args:
-        root: of the data.
-        file: the image's name in it, with slashes; one that leads out of it counts as gone.
+        find: gives an image by its name; None where it is gone.
+        name: of the image in its data set.
     """
     try:
-        found = image_at(root, file)
+        found = find(name)
         return _encode(read_file(found)) if found is not None else None
     except (OSError, ValueError, ImageError):  # ValueError: a name that no file can have
         return None

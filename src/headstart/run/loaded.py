@@ -11,7 +11,8 @@ import numpy as np
 
 from headstart.errors import EngineError, RunError, UnknownNameError, UsageError, WeightsError
 from headstart.features.extract import render_all
-from headstart.images.file import ImageFile
+from headstart.images.arrays import Arrays
+from headstart.images.file import ImageFile, Member
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN, View
 from headstart.run.answers import Prediction, answers_of, kind_of
@@ -96,15 +97,20 @@ class Run:
         return self.folder / REPORT
 
     def predict(
-        self, images: Sequence[str | Path], advance: Callable[[int], None] = lambda count: None
+        self, images: Sequence[str | Path | np.ndarray], advance: Callable[[int], None] = lambda count: None
     ) -> list[Prediction]:
-        """Calibrated predictions for image files, in their order; unreadable ones say why.
+        """Calibrated predictions for images, in their order; unreadable ones say why.
 
         Args:
-            images: paths.
+            images: paths, or arrays, uint8 of shape (height, width) or (height, width, channels). An array's source is
+                its place among the images, from 0 on.
             advance: called with the number of images done since the last call.
         """
-        return self.predict_files([Path(image) for image in images], advance)
+        files: list[ImageFile] = [
+            Member(str(place), Arrays([image]), "0") if isinstance(image, np.ndarray) else Path(image)
+            for place, image in enumerate(images)
+        ]
+        return self.predict_files(files, advance)
 
     def predict_files(
         self, files: Sequence[ImageFile], advance: Callable[[int], None] = lambda count: None

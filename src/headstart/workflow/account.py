@@ -146,8 +146,9 @@ def make_manifest(session: Session, images: Images, outcome: Outcome, command: s
 
 
 def _data_record(images: Images) -> DataRecord:
+    root = images.dataset.root
     return DataRecord(
-        root=readable(str(images.dataset.root.absolute())),
+        root=readable(str(root.absolute() if root.exists() else root)),  # arrays in memory lie nowhere
         fingerprint=images.fingerprint,
         images=images.dataset.counts(images.audit.samples),
         quarantined=len(images.audit.quarantined),

@@ -123,7 +123,7 @@ def write_fixed(audit: DataAudit, table: Path) -> None:
     root = Path(audit.root)
     kept = [row for row in audit.fixed if not row.is_copy]
     if kept and not (root / kept[0].file).exists():
-        raise UsageError(f"the images of {audit.source} aren't files, so a table can't name them", "unpack them first")
+        raise UsageError(f"the images of {audit.source} aren't files, so a table can't name them", "unpack or save them first")
     above = os.path.relpath(root, table.absolute().parent)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

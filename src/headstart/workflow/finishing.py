@@ -72,7 +72,7 @@ def finish(
     manifest = make_manifest(session, images, outcome, command)
     with session.watch.stage("report", "Writing the report", total=None, unit="files"), draft.writing():
         write_card(draft.folder, manifest)
-        write_report(draft.folder, manifest)
+        write_report(draft.folder, manifest, {images.name(file): file for file in images.files("test")})
     return draft.publish(manifest)
 
 

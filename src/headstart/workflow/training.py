@@ -88,7 +88,8 @@ def train(
         data: a folder with one subfolder of images per class, or with folders train, validation and test that have; a
             zip or tar archive of such; a table (CSV, TSV, JSON Lines, Parquet or Arrow) with a row per image: its path,
             relative to the table, or its bytes, and what is said of it; or a data set as WebDataset or the Hugging Face
-            libraries keep it; or, in Python, a list of pairs of a path and a class, a number, or a list of labels.
+            libraries keep it; or, in Python, pairs of a path or an array (uint8, shape (height, width) or (height,
+            width, channels)) and a class, a number, or a list of labels.
         out: the run folder to make.
         image_column: the table's column of paths; by default it is found by its name or its cells.
         label_columns: the table's column of classes, of labels divided by "|", ";" or ",", or of numbers; or several
