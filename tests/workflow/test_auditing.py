@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 from headstart.data.source import read_source
 from headstart.errors import DataError, UsageError
 from headstart.inspection.findings import DataAudit, Finding
-from headstart.workflow import audit, auditing, near
+from headstart.workflow import audit, examining, near
 from headstart.workflow.auditing import write_fixed
 
 MakeImages = Callable[..., Path]
@@ -84,7 +84,7 @@ def test_a_second_audit_takes_what_was_found_from_the_store(
     def fail(*arguments: object, **named: object) -> None:
         raise AssertionError
 
-    for module, name in ((near, "near_duplicates"), (auditing, "odd_ones"), (auditing, "out_of_fold")):
+    for module, name in ((near, "near_duplicates"), (examining, "odd_ones"), (examining, "out_of_fold")):
         monkeypatch.setattr(module, name, fail)
     again = audit(troubled, base="untrained", cache=warm_cache)
     assert again.findings == found.findings

@@ -168,6 +168,7 @@ def _show_run(run: Run, *, as_json: bool) -> None:
             *_of_test(run),
             *(_of_balance(run) if run.manifest.task.kind == "classes" else []),
             *_since_earlier(metrics["earlier"]),
+            *_of_audit(metrics["audit"]),
             ("chosen", f"{decision.value}: {decision.reason}"),
             *views,
             ("seconds", ", ".join(f"{stage} {spent:.1f}" for stage, spent in seconds.items())),
@@ -206,6 +207,12 @@ def _since_earlier(earlier: dict[str, Any] | None) -> list[tuple[str, str]]:
         ),
         ("answers", answers_in_words(earlier["changes"])),
     ]
+
+
+def _of_audit(findings: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What is to be looked at among the images."""
+    titles = [finding["title"].lower() for finding in findings if finding["tone"] != "good"]
+    return [("look at", f"{', '.join(titles)}: `headstart audit` shows them")] if titles else []
 
 
 def _with_interval(test: dict[str, Any], key: str, form: str, more: str) -> str:

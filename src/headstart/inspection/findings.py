@@ -58,6 +58,11 @@ class Finding:
         """How many different files it is about."""
         return len({file for item in self.items for file in item.files})
 
+    def summary(self) -> dict[str, Any]:
+        """As a JSON object, without the files."""
+        told = {"key": self.key, "title": self.title, "tone": self.tone, "sentence": self.sentence, "mend": self.mend}
+        return told | {"images": self.images}
+
 
 @dataclass(frozen=True)
 class DataAudit:

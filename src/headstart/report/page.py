@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headstart.report import findings
 from headstart.report.averaging import looks
 from headstart.report.charts import epochs_chart, loss_chart
-from headstart.report.evidence import Evidence, QuarantinedFile
+from headstart.report.evidence import Evidence
 from headstart.report.growth import growth_of
 from headstart.report.pictures import LONGEST_PATH
 from headstart.report.stories import story_of
@@ -106,9 +106,14 @@ def _training(evidence: Evidence, story: Story) -> dict[str, Any]:
     return {"finetune": finetune, "curves": curves}
 
 
-def _images(evidence: Evidence) -> dict[str, list[QuarantinedFile] | int]:
-    found = evidence.quarantined
-    return {"quarantined": list(found[:MOST_QUARANTINED]), "quarantined_more": len(found[MOST_QUARANTINED:])}
+def _images(evidence: Evidence) -> dict[str, Any]:
+    found, audit = evidence.quarantined, evidence.metrics.get("audit", [])
+    return {
+        "audit": audit,
+        "audit_findings": [finding for finding in audit if finding["tone"] != "good"],
+        "quarantined": list(found[:MOST_QUARANTINED]),
+        "quarantined_more": len(found[MOST_QUARANTINED:]),
+    }
 
 
 def _time(evidence: Evidence) -> dict[str, Any]:

@@ -85,13 +85,16 @@ class Examined:
         """Some samples."""
         return Item(tuple(self.name(sample.file) for sample in samples), tuple(map(self.label_of, samples)), note)
 
+    @cached_property
+    def alike(self) -> list[tuple[str, ...]]:
+        """The digests of near-duplicates, group by group."""
+        digests = [self.left.digests[place] for place in self.first]
+        return [tuple(digests[place] for place in group) for group in groups(self.pairs)]
+
     def group_names(self) -> dict[str, str]:
         """The name of each near-duplicate's group, by digest: that of its first file."""
-        found: dict[str, str] = {}
-        for group in groups(self.pairs):
-            name = self.name(self.samples[group[0]].file)
-            found |= {self.left.digests[self.first[place]]: name for place in group}
-        return found
+        firsts = [self.name(self.samples[group[0]].file) for group in groups(self.pairs)]
+        return {digest: name for name, group in zip(firsts, self.alike, strict=True) for digest in group}
 
 
 def find_all(examined: Examined) -> tuple[list[Finding], dict[str, str]]:

@@ -67,6 +67,7 @@ def finish(
     draft.write_weights(WEIGHTS, chosen.arrays())
     write_tables(draft, images, predictions, kind)
     metrics = run_metrics(session, probe, outcome, test, view_metrics(outcome, gain, latency))
+    metrics["audit"] = [finding.summary() for finding in images.findings]
     metrics["earlier"] = earlier and _compare(session, draft, images, predictions, kind, earlier)
     draft.write_json(METRICS, metrics)
     manifest = make_manifest(session, images, outcome, command)

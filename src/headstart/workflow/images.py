@@ -14,6 +14,7 @@ from headstart.data.dataset import Dataset, Part
 from headstart.data.labels import written
 from headstart.data.split import Split
 from headstart.images.file import ImageFile, name_within
+from headstart.inspection.findings import Finding
 from headstart.learn.finetune import Labelled
 from headstart.learn.kinds import KINDS, Kind
 
@@ -32,11 +33,13 @@ class Images:
         dataset: the folder they come from.
         audit: the usable samples, and what was wrong with the others.
         split: the part of each usable sample.
+        findings: of the audit, in the order in which they are told.
     """
 
     dataset: Dataset
     audit: Audit
     split: Split
+    findings: tuple[Finding, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -12,25 +12,24 @@ from headstart.features.extract import FeatureSet
 from headstart.features.looks import Looks, looks_beside
 from headstart.images.file import ImageFile
 from headstart.images.views import PLAIN
-from headstart.inspection.near_duplicates import Pair, groups, near_duplicates
+from headstart.inspection.near_duplicates import Pair, near_duplicates
 from headstart.workflow.session import Session
 
 
-def near_duplicates_of(session: Session, audited: Audit, pooled: FeatureSet) -> list[list[str]]:
-    """The digests of near-duplicates, group by group, with a note for the manifest where there are any."""
-    places = audited.different()
-    digests, samples = list(places), [audited.samples[place] for place in places.values()]
-    looks = look_at(session, digests, [sample.file for sample in samples], pooled)
-    found = groups(find_near_duplicates(session, digests, looks, pooled))
-    if found:
-        images = f"{sum(map(len, found)):,} images in {len(found):,} group{'s' * (len(found) > 1)}"
-        torn = sum(len({samples[place].part for place in group}) > 1 for group in found)
-        kept = "each group is on one side wherever images are drawn or held out"
-        if torn:
-            kept = f"{torn:,} of the groups lie in several given parts, so that testing flatters"
-        reason = f"the same picture, saved again, resized, cut or brightened; {kept}; headstart audit shows them"
-        session.choose("near-duplicates", images, reason)
-    return [[digests[place] for place in group] for group in found]
+def note_near_duplicates(session: Session, audited: Audit, alike: Sequence[Sequence[str]]) -> None:
+    """Say in the manifest how many there are and what becomes of them, where there are any."""
+    if not alike:
+        return
+    parts: dict[str, set[str | None]] = {}
+    for sample, digest in zip(audited.samples, audited.digests, strict=True):
+        parts.setdefault(digest, set()).add(sample.part)
+    images = f"{sum(map(len, alike)):,} images in {len(alike):,} group{'s' * (len(alike) > 1)}"
+    torn = sum(len(set().union(*(parts[digest] for digest in group))) > 1 for group in alike)
+    kept = "each group is on one side wherever images are drawn or held out"
+    if torn:
+        kept = f"{torn:,} of the groups lie in several given parts, so that testing flatters"
+    reason = f"the same picture, saved again, resized, cut or brightened; {kept}; headstart audit shows them"
+    session.choose("near-duplicates", images, reason)
 
 
 def look_at(session: Session, digests: Sequence[str], files: Sequence[ImageFile], pooled: FeatureSet) -> Looks:

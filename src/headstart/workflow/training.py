@@ -30,15 +30,17 @@ from headstart.learn.imbalance import ASKED, NAMES, Asked
 from headstart.learn.probe import Probe, fit_probe, most_fits
 from headstart.progress import Display, Stopwatch
 from headstart.run import Run, RunDraft
+from headstart.workflow.audit_findings import find_all
 from headstart.workflow.averaging import Gain, measure_gain, note_views
 from headstart.workflow.base_choice import BaseChoice, ImageSize
 from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
+from headstart.workflow.examining import examine
 from headstart.workflow.finishing import finish
 from headstart.workflow.growth import Earlier, read_earlier
 from headstart.workflow.held_out import FOLDS
 from headstart.workflow.images import Images
 from headstart.workflow.input_size import settle_size, smaller_input
-from headstart.workflow.near import near_duplicates_of
+from headstart.workflow.near import note_near_duplicates
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.outset import Outset, set_out
 from headstart.workflow.preparing import prepare
@@ -217,14 +219,17 @@ def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet, ea
     files = [sample.file for sample in dataset.samples]
     extraction = session.extract("features", "Computing features", files, with_looks(pooled))
     audited = audit(dataset, extraction.digests, extraction.unreadable)
-    alike = near_duplicates_of(session, audited, pooled)
+    examined = examine(session, dataset, audited, pooled)
+    note_near_duplicates(session, audited, examined.alike)
     for choice in dataset.choices:
         session.choose(*choice)
     placed = earlier.parts if earlier else {}
-    division = split(audited.samples, audited.digests, session.seed, dataset.task, dataset.origin, alike, placed)
+    division = split(
+        audited.samples, audited.digests, session.seed, dataset.task, dataset.origin, examined.alike, placed
+    )
     counts = ", ".join(f"{count:,} {part}" for part, count in division.counts().items())
     session.choose("split", counts, division.origin)
-    images = Images(dataset, audited, division)
+    images = Images(dataset, audited, division, tuple(find_all(examined)[0]))
     if dataset.task == "multi-label":
         _note_absent_labels(session, images)
     return images
