@@ -5,8 +5,8 @@
 Each seed takes 95 % of the 2,624 images, trains a probe on them from an empty store, adds the rest, and trains on all:
 once beside the earlier run (`--compare-to`), and once without it. Counted are the old images that changed sides, which
 may happen without the earlier run alone, where a new image is the near-duplicate of an old one; and how long features
-took. Expect none beside the earlier run, and features in the time that the new images take by themselves, besides 3 ms
-an old image for looking it up. Five minutes on two cores.
+took. Expect none beside the earlier run and 0.4 on average without it, 131 features computed for 131 new images, and
+features in a sixteenth of the time that the 2,493 took. Seven minutes on two cores.
 """
 
 from __future__ import annotations
