@@ -23,7 +23,10 @@ DUMPING_GROUNDS = {"utils", "util", "helpers", "helper", "common", "types", "mis
 PICKLES = {"pickle", "_pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib"}
 
 # Tests of the project rather than of one module.
-PROJECT_TESTS = {"test_api.py", "test_architecture.py", "test_bad_input.py", "test_docs.py", "test_examples.py"}
+PROJECT_TESTS = {
+    *("test_api.py", "test_architecture.py", "test_bad_input.py", "test_docs.py", "test_examples.py"),
+    "test_hostile_files.py",
+}
 
 HEAVY = {"keras", "tensorflow", "openvino", "sklearn"}
 NOT_AT_IMPORT = HEAVY | {"matplotlib", "numpy", "scipy", "PIL", "pydantic", "rich", "typer"}

@@ -45,6 +45,12 @@ def test_colours_are_those_that_the_profile_means(kind: str) -> None:
     assert is_near(colour_of(decode(file(image, kind, BGR))), (30, 80, 200))
 
 
+def test_an_image_of_colours_is_changed_in_place_and_its_copy_isnt_needed() -> None:
+    image = Image.new("RGB", (8, 8), (200, 80, 30))
+    assert to_srgb(image, BGR) is image
+    assert is_near(colour_of(image), (30, 80, 200))
+
+
 def test_it_is_the_same_where_files_are_transparent_or_have_a_palette() -> None:
     image = Image.new("RGB", (32, 32), (200, 80, 30))
     clear = image.convert("RGBA")

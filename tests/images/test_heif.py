@@ -52,6 +52,11 @@ def test_one_that_is_cut_short_is_an_error(percent: int) -> None:
         decode(HEIC[: len(HEIC) * percent // 100])
 
 
+def test_one_that_is_damaged_isnt_called_another_format() -> None:
+    with pytest.raises(ImageError, match=r"^a HEIC image that is damaged or cut short$"):
+        decode(HEIC[:100])
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_one_that_is_damaged_is_an_error_or_an_image(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import typer
@@ -48,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # TensorFlow reads this when it is imported, which may be much later.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     prefer_onednn()
+    # Of files that it can't read, or reads in part; what comes of them is told by name.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # File names needn't be Unicode, and a terminal needn't know every letter; \udcff is JSON too.

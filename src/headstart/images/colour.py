@@ -16,14 +16,14 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """An image of mode "L", "RGB" or "CMYK" in sRGB; grey stays grey, and CMYK becomes RGB.
 
     Args:
-        image: whose pixels are as they lie in the file.
+        image: whose pixels are as they lie in the file; those of mode "RGB" are changed in place.
         profile: the ICC profile that the file brings, if any. One that is damaged, or of other colours than the image
             has, says nothing: the numbers are then taken as sRGB, as they are without a profile.
     """
     transform = _transform(profile, image.mode) if profile and len(profile) <= MOST_BYTES else None
     if transform is None:
         return image.convert("RGB") if image.mode == "CMYK" else image
-    found = ImageCms.applyTransform(image, transform)
+    found = ImageCms.applyTransform(image, transform, inPlace=image.mode == "RGB")
     return image if found is None else found.convert("L" if image.mode == "L" else "RGB")
 
 

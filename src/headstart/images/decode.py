@@ -6,8 +6,7 @@ decoded, and whatever goes wrong becomes an `ImageError` with a reason that a pe
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,11 +16,18 @@ from PIL import Image, UnidentifiedImageError
 from headstart.errors import ImageError
 from headstart.images.colour import MODES, to_srgb
 from headstart.images.heif import HEIF, is_heif, learn_to_read
+from headstart.images.limits import (
+    MAX_EXIF_BYTES,
+    MAX_PIXELS,
+    CountedReader,
+    bytes_beside,
+    bytes_of,
+    check_header,
+    check_memory,
+    check_pieces,
+)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-
-# Pillow warns from here on and refuses at twice as many. A plain RGB image of this size takes 270 MB.
-MAX_PIXELS = 89_478_485
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -34,6 +40,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
+# Of which a large image is converted at a time.
+_BAND_PIXELS = 2**20
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -53,10 +61,18 @@ def decode(data: bytes, *, smallest: tuple[int, int] | None = None) -> Image.Ima
         ImageError: the file is empty, cut short, too large, of another format, or not an image.
     """
     with _opened(data) as image:
+        size, beside = image.size, bytes_beside(image, data)
         if smallest is not None:
             image.draft(None, smallest)
+        made = bytes_of(image.size, _plain_mode(image))
+        held = len(data) + bytes_of(image.size, image.mode) + max(beside, 0 if _is_plain(image) else made)
+        check_memory(size, held)
         image.load()
-        return _upright(_to_grey_or_rgb(image, image.info.get("icc_profile")), _orientation(image))
+        transpose = _UPRIGHT.get(_orientation(image))
+        if transpose is not None:
+            check_memory(size, held + made)
+        plain = _to_grey_or_rgb(image, image.info.get("icc_profile"))
+        return plain if transpose is None else plain.transpose(transpose)
 
 
 @contextmanager
@@ -65,12 +81,15 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
     if not data:
         raise ImageError("the file is empty")
     try:
-        with Image.open(io.BytesIO(data), formats=_formats(data)) as image:
-            _check_size(image)
+        check_pieces(data)
+        with Image.open(CountedReader(data), formats=_formats(data)) as image:
+            check_header(image, data)
             yield image
     except ImageError:
         raise
     except UnidentifiedImageError:
+        if is_heif(data):
+            raise ImageError("a HEIC image that is damaged or cut short") from None
         formats = ", ".join(FORMATS)
         raise ImageError(f"not an image in a format that is read here ({formats}), or damaged at its start") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -113,36 +132,52 @@ def header_of(data: bytes) -> Header:
         return Header(image.format or "", image.mode, *image.size)
 
 
-def _check_size(image: Image.Image) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{width:,} × {height:,} pixels; at most {MAX_PIXELS:,} are decoded")
-    if width * height == 0:
-        raise ImageError("it has no pixels")
-
-
 def _orientation(image: Image.Image) -> int:
+    if len(image.info.get("exif") or b"") > MAX_EXIF_BYTES:
+        return 1
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # malformed EXIF says nothing about the pixels, so they are taken as they lie
         return 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    transpose = _UPRIGHT.get(orientation)
-    return image if transpose is None else image.transpose(transpose)
+def _plain_mode(image: Image.Image) -> str:
+    """What `decode` makes of an image's mode."""
+    if image.mode in ("I", "F"):
+        raise ImageError("32-bit pixels have no agreed white; save the image with 8 or 16 bits a channel")
+    is_opaque_grey = image.mode in ("1", "L") and "transparency" not in image.info
+    return "L" if is_opaque_grey or image.mode in _SIXTEEN_BIT else "RGB"
+
+
+def _is_plain(image: Image.Image) -> bool:
+    return image.mode == _plain_mode(image) and "transparency" not in image.info
 
 
 def _to_grey_or_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """The image itself, if it is of such a kind already; its colours may be changed in place."""
+    if _is_plain(image) and (image.mode == "RGB" or not profile):
+        return to_srgb(image, profile)
+    return _in_bands(image, lambda band: to_srgb(_in_known_mode(band), profile))
+
+
+def _in_known_mode(image: Image.Image) -> Image.Image:
+    """In one that a profile may be of."""
     if image.mode in _SIXTEEN_BIT:
-        return to_srgb(_from_sixteen_bit(image), profile)
-    if image.mode in ("I", "F"):
-        raise ImageError("32-bit pixels have no agreed white; save the image with 8 or 16 bits a channel")
+        return _from_sixteen_bit(image)
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
-        return to_srgb(_on_white(image), profile)
-    if image.mode in MODES:
-        return to_srgb(image.copy(), profile)
-    return to_srgb(image.convert("L" if image.mode == "1" else "RGB"), profile)
+        return _on_white(image)
+    return image if image.mode in MODES else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """What `convert` makes of an image; of a large one band by band, so that little is held beside the two of them."""
+    rows = max(1, _BAND_PIXELS // image.width)
+    if rows >= image.height:
+        return convert(image)
+    whole = Image.new(_plain_mode(image), image.size)
+    for top in range(0, image.height, rows):
+        whole.paste(convert(image.crop((0, top, image.width, min(top + rows, image.height)))), (0, top))
+    return whole
 
 
 def _from_sixteen_bit(image: Image.Image) -> Image.Image:

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from headstart.errors import ImageError
 
-# The largest image that is decoded takes as much in 16-bit pixels of three channels; a larger file is none.
-MAX_BYTES = 2**29
+# What is decoded must fit into 450 MB together with its file: 45 million pixels of three channels of 16 bits do.
+MAX_BYTES = 2**28
 
 
 class Container(Protocol):
