@@ -14,8 +14,8 @@ from headstart.data.dataset import Dataset, Part
 from headstart.data.labels import written
 from headstart.data.split import Split
 from headstart.images.file import ImageFile, name_within
-from headstart.learn.finetune import Labelled
 from headstart.learn.kinds import KINDS, Kind
+from headstart.learn.labelled import Labelled
 
 
 def from_all_over(files: Sequence[ImageFile], most: int) -> list[ImageFile]:
