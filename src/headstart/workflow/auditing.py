@@ -37,16 +37,20 @@ from headstart.inspection.near_duplicates import groups
 from headstart.inspection.odd_ones import OddOne, odd_ones
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.kinds import KINDS, Kind
+from headstart.learn.labelled import weights_at
 from headstart.learn.out_of_fold import fits_of, out_of_fold
 from headstart.learn.probe import MOST_FOLDS
 from headstart.progress import Advance, Display, Stopwatch
 from headstart.workflow.audit_findings import Examined, find_all
 from headstart.workflow.base_choice import BaseChoice, ImageSize
+from headstart.workflow.images import weights_of
 from headstart.workflow.near import find_near_duplicates, look_at, once
 from headstart.workflow.preparing import prepare
 from headstart.workflow.session import Session
 
 FIXED_COLUMNS = ("image", "label", "split", "group", "finding")
+# Called so that `train` takes it for weights, whatever they are.
+WEIGHT_COLUMN = "sample_weight"
 
 
 def audit(
@@ -55,6 +59,7 @@ def audit(
     image_column: str | None = None,
     label_columns: Sequence[str] = (),
     group_column: str | None = None,
+    weight_column: str | None = None,
     task: str = AUTO,
     base: str | Base = DEFAULT_BASE,
     weights: str | Path | None = None,
@@ -71,9 +76,10 @@ def audit(
 
     Args:
         data: what `train` takes, or a folder of images without labels.
-        image_column: a table's column of paths; this and the next three are found where they are left out.
+        image_column: a table's column of paths; this and the next four are found where they are left out.
         label_columns: its column of classes, labels or numbers, or several columns of 0 and 1.
         group_column: its column of what each image was taken of, or "none".
+        weight_column: its column of how much each image counts in learning, or "none".
         task: "classes", "multi-label", "regression" or "auto".
         base: the pretrained network whose features are looked at: a name, a Keras model file, or a base.
         weights: its weights: a file, a folder, or an http(s) address.
@@ -94,7 +100,7 @@ def audit(
     """
     prefer_onednn()
     watch = Stopwatch(display)
-    dataset = _read(data, TableChoice(image_column, tuple(label_columns), task, group_column))
+    dataset = _read(data, TableChoice(image_column, tuple(label_columns), task, group_column, weight_column))
     cache_folder = Path(cache) if cache else default_folder()
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
     chosen_base = choice.resolve(cache_folder, display)
@@ -127,8 +133,11 @@ def write_fixed(audit: DataAudit, table: Path) -> None:
     above = os.path.relpath(root, table.absolute().parent)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FIXED_COLUMNS)
-    writer.writerows((Path(above, row.file).as_posix(), row.label, row.part, row.group, row.finding) for row in kept)
+    has_weights = any(row.weight is not None for row in kept)
+    writer.writerow((*FIXED_COLUMNS, WEIGHT_COLUMN) if has_weights else FIXED_COLUMNS)
+    for row in kept:
+        cells = Path(above, row.file).as_posix(), row.label, row.part, row.group, row.finding
+        writer.writerow((*cells, row.weight) if has_weights else cells)
     partial = table.with_name(f".{table.name}.partial")
     try:
         partial.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
@@ -167,7 +176,8 @@ def _examine(session: Session, dataset: Dataset, pooled: FeatureSet) -> Examined
     kind, targets = _kind(dataset, samples)
     scores = None
     if kind is not None and targets is not None:
-        scores = _scores(session, different, pooled, features, Labelling(kind, targets, len(dataset.labels), units))
+        said = Labelling(kind, targets, len(dataset.labels), units, weights_of(samples))
+        scores = _scores(session, different, pooled, features, said)
     headers = _headers(session, [sample.file for sample in samples])
     return Examined(dataset, left, first, looks, tuple(headers), tuple(pairs), tuple(odd), kind, targets, scores)
 
@@ -181,21 +191,29 @@ class Labelling:
         targets: of the kind.
         outputs: how many classes or labels there are, or 1.
         units: of each image, what is held out together, by name.
+        weights: how much each counts in learning; None for all alike.
     """
 
     kind: Kind
     targets: np.ndarray
     outputs: int
     units: Sequence[str]
+    weights: np.ndarray | None = None
 
     def checkable(self) -> np.ndarray:
-        """Places of the images whose labels can be checked: those of classes that have an image for each fold."""
+        """Places of the images whose labels can be checked: those of classes that have an image for each fold.
+
+        Images of weight 0 are nothing to learn from, and whoever gives that weight has judged them already.
+        """
+        learned_from = np.arange(len(self.targets)) if self.weights is None else np.flatnonzero(self.weights)
         if self.kind.task != "classes":
-            return np.arange(len(self.targets))
+            return learned_from
         units: dict[int, set[str]] = {}
-        for target, unit in zip(self.targets.tolist(), self.units, strict=True):
-            units.setdefault(target, set()).add(unit)
-        return np.flatnonzero([len(units[target]) >= MOST_FOLDS for target in self.targets.tolist()])
+        for place in learned_from.tolist():
+            units.setdefault(int(self.targets[place]), set()).add(self.units[place])
+        return np.array(
+            [place for place in learned_from if len(units[int(self.targets[place])]) >= MOST_FOLDS], np.intp
+        )
 
 
 def _odd_ones(session: Session, digests: Sequence[str], pooled: FeatureSet, features: np.ndarray) -> list[OddOne]:
@@ -221,7 +239,8 @@ def _scores(
 
     of = "out-of-fold-1", pooled, str(session.seed)
     targets = hashlib.sha256(said.targets.tobytes()).hexdigest()
-    return once(session, (*of, said.kind.task, targets, *said.units, *digests), compute)
+    weights = [] if said.weights is None else [f"weights {hashlib.sha256(said.weights.tobytes()).hexdigest()}"]
+    return once(session, (*of, said.kind.task, targets, *weights, *said.units, *digests), compute)
 
 
 def _held_out(features: np.ndarray, said: Labelling, seed: int, advance: Advance) -> np.ndarray:
@@ -230,9 +249,10 @@ def _held_out(features: np.ndarray, said: Labelling, seed: int, advance: Advance
     if said.kind.task == "classes":  # those that are left, numbered anew
         columns, targets = np.unique(targets, return_inverse=True)
     scores = np.full((len(features), said.outputs), np.nan, np.float32)
-    if len(columns) > (said.kind.task == "classes"):
+    if len(places) and len(columns) > (said.kind.task == "classes"):
         units = [said.units[place] for place in places.tolist()]
-        found = out_of_fold(features[places], targets, len(columns), seed, said.kind, units, advance)
+        weights = weights_at(places, said.weights)
+        found = out_of_fold(features[places], targets, len(columns), seed, said.kind, units, advance, weights)
         scores[places] = np.where(np.isnan(found[:, :1]), np.nan, -np.inf)
         scores[np.ix_(places, columns)] = found
     return scores
@@ -278,9 +298,8 @@ def _account(examined: Examined, source: str, choices: Sequence[Decided], second
     for sample, digest in zip(left.samples, left.digests, strict=True):
         name = examined.name(sample.file)
         group = sample.group or group_of.get(digest, "")
-        fixed.append(
-            FixedRow(name, examined.label_of(sample), sample.part or "", group, notes.get(name, ""), digest in seen)
-        )
+        said = examined.label_of(sample), sample.part or "", group, notes.get(name, "")
+        fixed.append(FixedRow(name, *said, digest in seen, sample.weight))
         seen.add(digest)
     headers = [header for header in examined.headers if header]
     formats = Counter(header.format for header in headers)
