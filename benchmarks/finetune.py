@@ -32,7 +32,8 @@ from headstart.features.store import Store
 from headstart.images.views import PLAIN, make_views
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.decide import Candidate
-from headstart.learn.finetune import FineTuned, Labelled, Recipe, finetune
+from headstart.learn.finetune import FineTuned, Recipe, finetune
+from headstart.learn.labelled import Labelled
 from headstart.learn.probe import fit_probe
 
 VIEWS = make_views("flips", 4, seed=0)

@@ -463,3 +463,31 @@ def test_an_audit_of_nothing_is_an_error_in_one_line(headstart: Command, tmp_pat
     finished = headstart("audit", tmp_path / "nowhere")
     assert finished.code == 2
     assert is_one_line(finished.err)
+
+
+def test_a_column_of_weights_is_named_and_told(
+    headstart: Command, tables: Path, warm_cache: Path, tmp_path: Path
+) -> None:
+    """Through fine-tuning, to the manifest."""
+    own = Path(shutil.copytree(tables, tmp_path / "own"))
+    lines = (own / "kinds.csv").read_text("utf-8").splitlines()
+    trusted = [f"{line},{'trust' if not number else number % 4}" for number, line in enumerate(lines)]
+    (own / "kinds.csv").write_text("\n".join(trusted), "utf-8")
+    options = ["--weight-column", "trust", "--base", "untrained", "--cache", warm_cache]
+    command = ["train", own / "kinds.csv", "--out", tmp_path / "run", *options, "--epochs", "1", "--views", "1"]
+    finished = headstart(*command)
+    assert finished.code == 0, finished.err
+    run = Run.load(tmp_path / "run")
+    (choice,) = [choice for choice in run.manifest.choices if choice.what == "weights"]
+    told = "as asked; from 0 to 3, in learning alone; 30 images of weight 0, for measuring only"
+    assert (choice.value, choice.reason) == ("column 'trust'", told)
+    assert "--weight-column trust" in run.manifest.command
+    assert run.metrics["finetune"] is not None
+    assert told in run.report.read_text("utf-8")
+    audited = headstart("audit", own / "kinds.csv", *options)
+    assert told in " ".join(audited.out.split())
+    (own / "kinds.csv").write_text("\n".join([*trusted[:5], f"{lines[5]},-1", *trusted[6:]]), "utf-8")
+    for arguments in (("train", own / "kinds.csv", "--out", tmp_path / "other"), ("audit", own / "kinds.csv")):
+        refused = headstart(*arguments, *options)
+        assert (refused.code, is_one_line(refused.err)) == (1, True)
+        assert "kinds.csv, row 6, column 'trust': '-1' is below 0; write a number from 0 on" in refused.err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.data.audit import Audit, audit, leave_out
+from headstart.data.audit import Audit, audit, check_weights, leave_out
 from headstart.data.dataset import Dataset, Sample
 from headstart.data.labels import Label, Task, names_in
 from headstart.data.scan import scan
@@ -226,3 +226,14 @@ def test_too_few_images_of_a_table_are_refused(
     with pytest.raises(DataError) as caught:
         table_of(tmp_path, labels, task)
     assert str(caught.value) == message
+
+
+def test_each_class_needs_a_training_image_that_counts() -> None:
+    weights = {"cat": (0.0, 0.1), "dog": (0.0, 0.0), "owl": ()}
+    samples = [Sample(Path("x.png"), label, weight=weight) for label, found in weights.items() for weight in found]
+    dataset = Dataset(Path(), tuple(samples), tuple(weights))
+    check_weights(dataset, samples[:2])
+    check_weights(dataset, [Sample(Path("x.png"), "dog"), *samples])
+    mend = "give one of them more, or leave weights alone with --weight-column none"
+    with pytest.raises(DataError, match=f"class 'dog': none of its 2 training images has a weight above 0; {mend}"):
+        check_weights(dataset, samples)

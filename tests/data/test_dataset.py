@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,10 @@ def test_one_sample_with_a_part_makes_it_divided(part: Part) -> None:
 def test_each_part_has_a_name_and_each_name_a_part() -> None:
     assert set(PART_NAMES.values()) == set(PARTS)
     assert all(PART_NAMES[part] == part for part in PARTS)
+
+
+def test_an_image_of_weight_0_is_not_learned_from() -> None:
+    sample = Sample(Path("a.png"), "cat")
+    assert sample.is_learned_from
+    assert replace(sample, weight=0.1).is_learned_from
+    assert not replace(sample, weight=0.0).is_learned_from

@@ -157,6 +157,14 @@ def test_with_equal_class_weights_every_class_present_counts_alike(labels: list[
     assert of_classes == pytest.approx([len(labels) / len(of_classes)] * len(of_classes))
 
 
+def test_with_equal_class_weights_classes_count_alike_whatever_weights_their_images_have() -> None:
+    labels, weights = np.array([0, 0, 0, 2]), np.array([1.0, 2.0, 1.0, 0.5])
+    found = equal_class_weights(labels, weights)
+    assert (found * weights).sum() == pytest.approx(weights.sum())
+    assert (found * weights)[labels == 0].sum() == pytest.approx((found * weights)[labels == 2].sum())
+    assert found[0] == found[1] == found[2]
+
+
 def test_weighted_measures_are_those_of_images_repeated_as_often() -> None:
     repeated = np.repeat(np.arange(6), weights := np.array([1, 3, 2, 1, 2, 4]))
     twice = HAND_MADE[repeated], HAND_MADE_LABELS[repeated]

@@ -15,8 +15,8 @@ from headstart.features.extract import FeatureSet, extract
 from headstart.features.store import Store
 from headstart.images.views import PLAIN, UPSIDE_DOWN
 from headstart.learn.base_features import BaseFeatures
-from headstart.learn.finetune import Labelled
 from headstart.learn.kinds import Kind, MultiLabel
+from headstart.learn.labelled import Labelled
 from headstart.learn.probe import Probe, fit_probe
 
 IMAGES, TRAINED_ON = 240, 160

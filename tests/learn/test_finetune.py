@@ -16,9 +16,10 @@ from headstart.evaluation.metrics import accuracy, balanced_accuracy, balanced_l
 from headstart.features.boundary import suffix
 from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN
 from headstart.learn import finetune as module
-from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Labelled, Recipe, finetune, logits_in_views
+from headstart.learn.finetune import INTERPOLATIONS, FineTuned, Recipe, finetune, logits_in_views
 from headstart.learn.imbalance import adjustment
 from headstart.learn.kinds import Kind, MultiLabel, Regression
+from headstart.learn.labelled import Labelled
 
 VIEWS = (PLAIN, UPSIDE_DOWN)
 AsKind = Callable[[type[Kind]], Any]

@@ -13,8 +13,9 @@ import pytest
 from headstart.catalog.untrained import BASE
 from headstart.images.views import PLAIN, UPSIDE_DOWN
 from headstart.learn.checkpoint import Checkpoints
-from headstart.learn.finetune import FineTuned, Labelled, Recipe, finetune
+from headstart.learn.finetune import FineTuned, Recipe, finetune
 from headstart.learn.kinds import Kind, MultiLabel, Regression
+from headstart.learn.labelled import Labelled
 
 EPOCHS, IMAGES, BATCH = 4, 40, 16
 STEPS = 3  # an epoch

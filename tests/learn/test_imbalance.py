@@ -15,6 +15,7 @@ from headstart.learn.imbalance import (
     adjustment,
     balanced_draw,
     choose_balance,
+    drawn_weights,
     fitting_weights,
     is_skewed,
     measuring_weights,
@@ -155,3 +156,33 @@ def test_a_balanced_draw_depends_on_its_generator_alone_and_is_mixed() -> None:
 def test_over_epochs_every_image_is_drawn() -> None:
     seen = {int(image) for seed in range(8) for image in balanced_draw(np.random.default_rng(seed), RARE)}
     assert seen == set(range(len(RARE)))
+
+
+def test_balanced_classes_count_alike_by_the_weights_that_images_have_besides() -> None:
+    labels, weights = np.array([0, 0, 0, 1]), np.array([1.0, 1.0, 2.0, 3.0])
+    for balance in ("weights", "sampling"):
+        found = fitting_weights(labels, balance, weights)
+        assert found is not None
+        assert found[labels == 0].sum() == pytest.approx(found[labels == 1].sum())
+        assert found[2] / found[0] == pytest.approx(2)
+        assert found.sum() == pytest.approx(weights.sum())
+    for balance in ("none", "logits"):
+        assert fitting_weights(labels, balance, weights) is weights
+
+
+def test_the_adjustment_takes_off_the_shares_that_were_learned() -> None:
+    labels, weights = np.array([0, 0, 0, 1]), np.array([1.0, 1.0, 2.0, 1.0])
+    repeated = adjustment(np.repeat(labels, weights.astype(int)), 2, "logits")
+    np.testing.assert_allclose(adjustment(labels, 2, "logits", weights), repeated, atol=1e-6)
+
+
+def test_what_was_drawn_as_often_of_each_class_has_weights_within_its_class() -> None:
+    """Over many epochs an image then counts for what class weights would make of it."""
+    labels, weights = np.array([0, 0, 0, 1, 1]), np.array([1.0, 1.0, 4.0, 3.0, 9.0])
+    found = drawn_weights(labels, weights)
+    assert found is not None
+    np.testing.assert_allclose(found, [0.5, 0.5, 2, 0.5, 1.5])
+    often = len(labels) / (2 * np.bincount(labels)[labels])
+    at_once = fitting_weights(labels, "weights", weights / weights.mean())
+    np.testing.assert_allclose(often * found, at_once)
+    assert drawn_weights(labels, None) is None

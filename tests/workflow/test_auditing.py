@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from headstart.data.source import read_source
+from headstart.data.table import TableChoice
 from headstart.errors import DataError, UsageError
 from headstart.inspection.findings import DataAudit, Finding
+from headstart.learn.kinds import CLASSES, KINDS
 from headstart.workflow import audit, examining, near
 from headstart.workflow.auditing import write_fixed
+from headstart.workflow.examining import Labelling
 
 MakeImages = Callable[..., Path]
 
@@ -205,3 +209,54 @@ def test_a_list_of_pairs_is_audited(make_images: MakeImages, tmp_path: Path, war
     found = audit(pairs, base="untrained", cache=warm_cache)
     assert found.source == "a list of 24 images"
     assert np.array_equal(sorted(found.counts.values()), [12, 12])
+
+
+def weigh(table: Path, weight_of: Callable[[int], object], column: str, folder: Path) -> Path:
+    """A copy of a table and its images with a column more, of the rows' numbers from 0 on."""
+    root = Path(shutil.copytree(table.parent, folder))
+    header, *rows = table.read_text("utf-8").splitlines()
+    lines = [f"{header},{column}", *(f"{row},{weight_of(number)}" for number, row in enumerate(rows))]
+    (root / table.name).write_text("\n".join(lines), "utf-8")
+    return root / table.name
+
+
+def test_a_column_of_weights_is_no_label_and_says_what_labels_are_checked_by(
+    tables: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray | None] = []
+    real = examining.out_of_fold
+    monkeypatch.setattr(examining, "out_of_fold", lambda *given: seen.append(given[-1]) or real(*given))
+    paths = [
+        weigh(tables / "kinds.csv", weight_of, "trust", tmp_path / name)
+        for name, weight_of in (("one", lambda number: number % 3), ("two", lambda number: 1 + number % 3))
+    ]
+    for path in (*paths, paths[0]):
+        found = audit(path, base="untrained", cache=warm_cache, weight_column="trust")
+        (choice,) = [choice for choice in found.choices if choice.what == "weights"]
+        assert (found.task, choice.value) == ("classes", "column 'trust'")
+        assert found.images == 120
+    # Once for each table: what came of it the first time was kept. Images of weight 0 aren't checked.
+    assert [sorted(set(weights.tolist())) for weights in seen if weights is not None] == [[1, 2], [1, 2, 3]]
+    assert [len(weights) for weights in seen if weights is not None] == [80, 120]
+
+
+def test_classes_of_few_images_that_count_are_not_checked() -> None:
+    units = [str(number) for number in range(12)]
+    said = Labelling(CLASSES, np.arange(12) % 2, 2, units, np.where(np.arange(12) == 1, 0.0, 0.5))
+    assert said.checkable().tolist() == [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    fewer = replace(said, weights=np.where(np.isin(np.arange(12), [1, 3]), 0.0, 0.5))
+    assert fewer.checkable().tolist() == [0, 2, 4, 6, 8, 10]
+    numbers = replace(fewer, kind=KINDS["regression"]())
+    assert numbers.checkable().tolist() == [0, 2, 4, 5, 6, 7, 8, 9, 10, 11]
+    assert replace(numbers, weights=None).checkable().tolist() == list(range(12))
+
+
+def test_a_cleaned_table_keeps_weights(tables: Path, warm_cache: Path, tmp_path: Path) -> None:
+    path = weigh(tables / "kinds.csv", lambda number: 20 + number / 8, "trust", tmp_path / "own")
+    found = audit(path, base="untrained", cache=warm_cache, weight_column="trust")
+    write_fixed(found, path.parent / "clean.csv")
+    before = read_source(path, TableChoice(weight_column="trust")).samples
+    after = read_source(path.parent / "clean.csv").samples
+    weights = {sample.file: sample.weight for sample in before}
+    assert len(after) > 100
+    assert all(sample.weight == weights[sample.file] for sample in after)

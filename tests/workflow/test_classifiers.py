@@ -7,7 +7,8 @@ import numpy as np
 
 from headstart.evaluation.calibration import fit_temperature
 from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN
-from headstart.learn.finetune import Labelled, Recipe
+from headstart.learn.finetune import Recipe
+from headstart.learn.labelled import Labelled
 from headstart.learn.probe import fit_probe, refit_to_views
 from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier, refit_in_views
 
@@ -71,3 +72,19 @@ def test_a_probe_that_learned_from_views_learns_from_them_again_and_answers_for_
     np.testing.assert_array_equal(found.validation_logits(images), probe.logits(features[PLAIN]))
     found.refit(part)
     np.testing.assert_array_equal(found.probe.weights, refit_in_views(probe, pooled, VIEWS, part).weights)
+
+
+def test_a_probe_is_fitted_again_by_the_weights_of_all_images_without_those_of_weight_0() -> None:
+    rng = np.random.default_rng(1)
+    labels, weights = np.arange(30) % 2, rng.uniform(0.1, 4, 30)
+    weights[[3, 17, 29]] = 0
+    features = {view: rng.normal(size=(30, 4)).astype(np.float32) + labels[:, None] for view in VIEWS}
+    pooled: Any = SimpleNamespace(load=lambda pairs: np.stack([features[view][int(digest)] for digest, view in pairs]))
+    everything = Labelled([str(number) for number in range(30)], labels, weights=weights)
+    probe = fit_probe(features[PLAIN], labels, 2, seed=0)
+    found = refit_in_views(probe, pooled, VIEWS, everything.some(range(12)), everything.some(range(12, 30)))
+    left = np.flatnonzero(weights)
+    stacked = np.stack([features[view][left] for view in VIEWS])
+    wanted = refit_to_views(probe, stacked, labels[left], weights[left])
+    np.testing.assert_array_equal(found.weights, wanted.weights)
+    assert np.abs(found.weights - refit_to_views(probe, stacked, labels[left]).weights).max() > 1e-3

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from headstart.images.views import MIRRORED, PLAIN, View
-from headstart.learn.finetune import Labelled, Recipe
+from headstart.learn.finetune import Recipe
+from headstart.learn.labelled import Labelled
 from headstart.workflow import held_out as module
 from headstart.workflow import train
 from headstart.workflow.held_out import FOLDS, JUDGING, SHARE_TRAINED, hold_out, is_too_small
@@ -144,3 +145,20 @@ def test_the_probe_of_a_fold_learns_from_the_views_of_the_run(
     monkeypatch.setattr(module, "refit_in_views", lambda probe, pooled, views, part: learned.append(views))
     ask(images_of([0, 1] * 60, [0, 1] * 20), taught=(PLAIN, MIRRORED))
     assert learned == [(PLAIN, MIRRORED)] * FOLDS
+
+
+def test_weights_stay_with_their_images_in_every_fold(asked: list[tuple[set[str], set[str], set[str]]]) -> None:
+    everything = Labelled([f"t{number}" for number in range(160)], np.array([0, 1] * 80), weights=np.arange(1.0, 161))
+    parts = {"train": everything.some(range(120)), "validation": everything.some(range(120, 160))}
+    images: Any = SimpleNamespace(part=lambda part: parts[part])
+    trained: dict[str, float] = {}
+
+    def train_again(train: Labelled, validation: Labelled, probe: Any) -> Any:
+        assert train.weights is not None
+        trained.update(zip(train.digests, train.weights, strict=True))
+        return set(train.digests), set(validation.digests)
+
+    nothing: Any = None
+    hold_out(images, nothing, nothing, (PLAIN,), Recipe("cut", (PLAIN,), 1), nothing, train_again)
+    assert len(trained) > 140
+    assert all(weight == float(digest[1:]) + 1 for digest, weight in trained.items())

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from headstart.data.audit import Audit
-from headstart.data.dataset import Dataset, Sample
+from headstart.data.dataset import Dataset, Part, Sample
 from headstart.data.split import Split
+from headstart.errors import DataError
 from headstart.workflow.images import Images
 
 ROOT = Path("photos")
@@ -51,3 +52,35 @@ def test_the_fingerprint_knows_content_and_labels_but_not_names(images: Images) 
     assert replace(images, audit=other_image).fingerprint != images.fingerprint
     relabelled = replace(images.audit, samples=(SAMPLES[0], replace(SAMPLES[1], label="dog"), SAMPLES[2]))
     assert replace(images, audit=relabelled).fingerprint != images.fingerprint
+
+
+def weighed(images: Images, *weights: float, parts: tuple[Part, ...] = ("train", "train", "train")) -> Images:
+    samples = tuple(replace(sample, weight=weight) for sample, weight in zip(SAMPLES, weights, strict=True))
+    audit = replace(images.audit, samples=samples)
+    return Images(replace(images.dataset, samples=samples), audit, Split(parts, "drawn", ("x", "y", "z")))
+
+
+def test_images_of_weight_0_are_not_learned_from_but_measured_by(images: Images) -> None:
+    found = weighed(images, 0, 2, 0.5)
+    train = found.part("train")
+    assert (train.digests, train.units) == (["2" * 64, "3" * 64], ["y", "z"])
+    assert train.labels.tolist() == [0, 1]
+    assert train.weights is not None
+    assert train.weights.tolist() == [2, 0.5]
+    assert found.files("train") == [SAMPLES[1].file, SAMPLES[2].file]
+    measured = weighed(images, 1, 0, 1, parts=("train", "validation", "train")).part("validation")
+    assert measured.digests == ["2" * 64]
+    assert measured.weights is not None
+    assert measured.weights.tolist() == [0]
+
+
+def test_without_weights_there_are_none(images: Images) -> None:
+    assert images.part("test").weights is None
+
+
+def test_a_class_without_a_training_image_that_counts_is_an_error(images: Images) -> None:
+    """Where the split was drawn, that shows only now."""
+    found = weighed(images, 1, 0, 1, parts=("validation", "train", "train"))
+    mend = "give one of them more, or leave weights alone with --weight-column none"
+    with pytest.raises(DataError, match=f"class 'cat': none of its 1 training images has a weight above 0; {mend}"):
+        found.part("train")

@@ -15,7 +15,8 @@ from headstart.catalog.base import Base
 from headstart.catalog.untrained import BASE as UNTRAINED
 from headstart.data.scan import scan
 from headstart.features.extract import FeatureSet
-from headstart.learn.finetune import Labelled
+from headstart.learn.labelled import Labelled
+from headstart.learn.probe import fit_probe
 from headstart.run import Choice, Run
 from headstart.workflow import input_size, train
 from headstart.workflow.input_size import settle_size, smaller_input
@@ -147,3 +148,14 @@ def test_a_run_of_tiny_images_stands_on_the_size_that_was_chosen(
     asked = train(photos, tmp_path / "asked", base="efficientnet-lite0", cache=cache_dir, image_size=96, finetune=False)
     assert asked.manifest.image_spec["height"] == 96
     assert choice(asked, "image size").reason == "as asked; the base was trained with another"
+
+
+def test_images_count_by_their_weights_where_sizes_are_compared() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    features = (rng.normal(0, 1, (60, 5)) + labels[:, None]).astype(np.float32)
+    pooled: Any = SimpleNamespace(load=lambda pairs: features)
+    part = Labelled([str(number) for number in range(60)], labels, weights=rng.uniform(0.1, 4, 60))
+    wanted = fit_probe(features, labels, 2, 0, units=part.together, weights=part.weights).cross_validated
+    assert input_size._loss(pooled, part, 2, 0) == min(wanted.values())
+    assert input_size._loss(pooled, replace(part, weights=None), 2, 0) != min(wanted.values())

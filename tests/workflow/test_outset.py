@@ -13,7 +13,8 @@ import pytest
 from headstart.catalog.untrained import BASE
 from headstart.features.boundary import size_at
 from headstart.images.views import exact_views
-from headstart.learn.finetune import Labelled, Recipe
+from headstart.learn.finetune import Recipe
+from headstart.learn.labelled import Labelled
 from headstart.workflow import outset, train, tuning
 from headstart.workflow.outset import Outset, room_for_views
 from headstart.workflow.pace import CAUTION, Pace

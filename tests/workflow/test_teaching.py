@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +11,11 @@ import numpy as np
 import pytest
 
 from headstart.images.views import MIRRORED, PLAIN, View, make_views
-from headstart.learn.finetune import Labelled
-from headstart.learn.probe import Probe, fit_probe
+from headstart.learn.labelled import Labelled
+from headstart.learn.probe import Probe, fit_probe, refit_to_views
 from headstart.run import Run
 from headstart.workflow import teaching, train
-from headstart.workflow.teaching import FEW_IMAGES, choose_taught
+from headstart.workflow.teaching import FEW_IMAGES, choose_taught, teach
 from headstart.workflow.tuning_choice import TuningChoice
 
 IMAGES = 40
@@ -125,3 +126,17 @@ def test_a_plain_probe_is_to_be_had(photos: Path, warm_cache: Path, tmp_path: Pa
     assert all(choice.what != "probe learns from" for choice in run.manifest.choices)
     assert "--no-finetune --augment none" in run.manifest.command
     assert sum(run.metrics["features"].values()) == 72
+
+
+def test_views_are_compared_and_learned_from_by_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells, seen = Cells(turned=lambda view: False), []
+    part = replace(cells.images.part("train"), weights=np.random.default_rng(0).uniform(0.1, 4, IMAGES))
+    cells.images.part = lambda _: part
+    monkeypatch.setattr(teaching, "loss_of_views", lambda *given: seen.append(given[-1]) or 1.0)
+    cells.taught()
+    assert len(seen) == 4
+    assert all(weights is part.weights for weights in seen)
+    probe = cells.probe()
+    taught = teach(cells.session, cells.images, cells.pooled, probe, FLIPS)
+    in_views = np.stack([cells.load([(digest, view) for digest in part.digests]) for view in FLIPS])
+    np.testing.assert_array_equal(taught.weights, refit_to_views(probe, in_views, part.labels, part.weights).weights)

@@ -335,7 +335,7 @@ def test_images_of_a_group_are_never_on_both_sides(own_tables: Path, warm_cache:
     seen: list[set[str]] = []
     rewrite(own_tables / "kinds.csv", lambda row, number: [*row, f"farm {number // 4}"], ["farm"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "fit_probe", lambda *given: seen.append(set(given[-1])) or fit_probe(*given))
+        patch.setattr(training, "fit_probe", lambda *given: seen.append(set(given[-2])) or fit_probe(*given))
         run = train_probe(own_tables / "kinds.csv", tmp_path / "run", warm_cache, group_column="farm")
     rows = list(csv.DictReader((run.folder / "split.csv").read_text("utf-8").splitlines()))
     parts: dict[int, set[str]] = {}
@@ -348,3 +348,48 @@ def test_images_of_a_group_are_never_on_both_sides(own_tables: Path, warm_cache:
     assert choices(run)["groups"] == "column 'farm'"
     assert "--group-column farm" in run.manifest.command
     assert "no group in two parts" in run.manifest.split.origin
+
+
+def test_images_count_in_learning_by_a_column_of_weights_and_once_in_measuring(
+    own_tables: Path, warm_cache: Path, tmp_path: Path, table: ReadTable
+) -> None:
+    """One row in ten has the wrong colour; the column knows which, and that others are worth less."""
+    path = own_tables / "kinds.csv"
+    plain = train_probe(path, tmp_path / "plain", warm_cache)
+    rewrite(path, lambda row, number: [*row, str(number % 10 and 0.5 + number % 2)], ["trust"])
+    seen: list[np.ndarray] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "fit_probe", lambda *given: seen.append(given[-1]) or fit_probe(*given))
+        run = train_probe(path, tmp_path / "run", warm_cache, weight_column="trust")
+    told = {choice.what: (choice.value, choice.reason) for choice in run.manifest.choices}
+    reason = "as asked; from 0 to 1.5, in learning alone; 12 images of weight 0, for measuring only"
+    assert told["weights"] == ("column 'trust'", reason)
+    assert "--weight-column trust" in run.manifest.command
+    # The split doesn't know of weights, and every image of its test part is measured.
+    assert table(run.folder / "split.csv") == table(plain.folder / "split.csv")
+    assert run.metrics["test"]["n"] == plain.metrics["test"]["n"] == run.manifest.split.images["test"]
+    trained = [row["file"] for row in table(run.folder / "split.csv") if row["part"] == "train"]
+    weights = [number % 10 and 0.5 + number % 2 for number in (int(Path(file).stem) for file in trained)]
+    assert 0 in weights
+    assert seen[0].tolist() == list(filter(None, weights))
+    left = [row["file"] for row in table(run.folder / "split.csv") if row["part"] != "test"]
+    counted = sum(int(Path(file).stem) % 10 > 0 for file in left)
+    assert told["probe fitted to"][0] == f"{counted} images"
+    assert run.metrics["probe"]["log_loss"] != plain.metrics["probe"]["log_loss"]
+
+
+def test_weights_of_0_are_as_good_as_rows_that_are_not_there(
+    own_tables: Path, warm_cache: Path, tmp_path: Path
+) -> None:
+    """Of numbers, whose probe isn't fitted to validation images in the end; the parts are given."""
+    path = own_tables / "weights.csv"
+    parts = ["train"] * 4 + ["validation", "test"]
+    rewrite(path, lambda row, number: [*row, parts[number % 6], str(int(number % 12 > 1))], ["split", "sample_weight"])
+    run = train_probe(path, tmp_path / "run", warm_cache)
+    header, *rows = path.read_text("utf-8").splitlines()
+    (own_tables / "less.csv").write_text("\n".join([header, *(row for row in rows if row[-1] == "1")]), "utf-8")
+    less = train_probe(own_tables / "less.csv", tmp_path / "less", warm_cache)
+    assert choices(run)["weights"] == choices(less)["weights"] == "column 'sample_weight'"
+    assert run.manifest.split.images["train"] == less.manifest.split.images["train"] + 20
+    assert run.metrics["test"] == less.metrics["test"]
+    assert run.metrics["probe"] == less.metrics["probe"]

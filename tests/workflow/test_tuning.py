@@ -16,7 +16,8 @@ from headstart.features.openvino import convert
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN
 from headstart.learn.augmentation import Augmentation
-from headstart.learn.finetune import Labelled, Recipe
+from headstart.learn.finetune import Recipe
+from headstart.learn.labelled import Labelled
 from headstart.learn.soup import Soup, Weights
 from headstart.run import Run
 from headstart.workflow import outset, pace, train, tuning, tuning_plan

@@ -10,7 +10,7 @@ import pytest
 
 from headstart.catalog.untrained import BASE
 from headstart.images.views import MIRRORED, PLAIN, UPSIDE_DOWN, Preset, View, exact_views, make_views
-from headstart.learn.finetune import Labelled
+from headstart.learn.labelled import Labelled
 from headstart.learn.probe import fit_probe
 from headstart.workflow import view_choice as module
 from headstart.workflow.teaching import FEW_IMAGES

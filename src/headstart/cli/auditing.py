@@ -23,6 +23,7 @@ from headstart.cli.options import (
     SeedOption,
     TaskOption,
     TrustOption,
+    WeightColumnOption,
     WeightsOption,
 )
 from headstart.cli.printing import print_json, print_table, shown_progress
@@ -49,6 +50,7 @@ def audit(
     image_column: ImageColumnOption = None,
     label_columns: LabelColumnsOption = None,
     group_column: GroupColumnOption = None,
+    weight_column: WeightColumnOption = None,
     task: TaskOption = "auto",
     base: BaseOption = "efficientnet-lite0",
     weights: WeightsOption = None,
@@ -84,6 +86,7 @@ def audit(
             image_column=image_column,
             label_columns=label_columns or (),
             group_column=group_column,
+            weight_column=weight_column,
             task=task,
             base=base,
             weights=weights,

@@ -56,6 +56,14 @@ GroupColumnOption = Annotated[
         help="The table's column of what an image is of, such as a patient: none is in two parts; else it is found.",
     ),
 ]
+WeightColumnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weight-column",
+        metavar="NAME|none",
+        help="The table's column of how much an image counts in learning, from 0 on; else it is found.",
+    ),
+]
 TaskOption = Annotated[
     str,
     typer.Option(

@@ -31,6 +31,7 @@ from headstart.cli.options import (
     TimeOption,
     TrustOption,
     ViewsOption,
+    WeightColumnOption,
     WeightsOption,
 )
 from headstart.cli.printing import print_json, print_table, shown_progress
@@ -62,6 +63,7 @@ def train(
     image_column: ImageColumnOption = None,
     label_columns: LabelColumnsOption = None,
     group_column: GroupColumnOption = None,
+    weight_column: WeightColumnOption = None,
     task: TaskOption = "auto",
     base: BaseOption = "efficientnet-lite0",
     weights: WeightsOption = None,
@@ -105,6 +107,7 @@ def train(
             image_column=image_column,
             label_columns=label_columns or (),
             group_column=group_column,
+            weight_column=weight_column,
             task=task,
             base=base,
             weights=weights,

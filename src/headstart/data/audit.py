@@ -129,6 +129,25 @@ def _check_counts(dataset: Dataset, kept: Sequence[Sample], reasons: Mapping[Ima
             )
 
 
+def check_weights(dataset: Dataset, trained: Sequence[Sample]) -> None:
+    """Refuses weights that leave nothing to learn a class or a label from, or a number.
+
+    Args:
+        dataset: that they are of.
+        trained: the samples of its training part.
+
+    Raises:
+        DataError: all training images of one have a weight of 0.
+    """
+    learned = dataset.counts([sample for sample in trained if sample.is_learned_from])
+    for name, found in dataset.counts(trained).items():
+        if found and not learned[name]:
+            raise DataError(
+                f"{_whose(dataset, name)}: none of its {found:,} training images has a weight above 0",
+                "give one of them more, or leave weights alone with --weight-column none",
+            )
+
+
 def _whose(dataset: Dataset, name: str) -> str:
     return f"{NOUNS[dataset.task]} {name!r}"
 

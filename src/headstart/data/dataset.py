@@ -35,12 +35,19 @@ class Sample:
         label: the class whose folder it lies in, or what a table says of it.
         part: that it was put into, if any.
         group: what it was taken of, such as a patient, if that is known; no group is both learned from and tested with.
+        weight: how much it counts in learning, compared with others; None where nothing is said of that.
     """
 
     file: ImageFile
     label: Label
     part: Part | None = None
     group: str | None = None
+    weight: float | None = None
+
+    @property
+    def is_learned_from(self) -> bool:
+        """Whether it is, where it lies in the training part."""
+        return self.weight != 0
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,32 @@
-"""A table of images: a column of them or of their paths, one or several of labels, perhaps of parts and of groups."""
+"""A table of images: columns of them or of their paths, and of labels, perhaps of parts, of groups and of weights."""
 
 from __future__ import annotations
 
+import math
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.data.audit import check_weights
 from headstart.data.dataset import PART_NAMES, Dataset, Part, Sample
 from headstart.data.labels import TASKS, Task, names_in
 from headstart.data.table_file import Table
-from headstart.data.table_task import Labels, is_binary, read_labels
+from headstart.data.table_task import Labels, is_binary, number_in, read_labels
 from headstart.errors import DataError, UnknownNameError, UsageError
 from headstart.images.file import ImageFile
 
 AUTO = "auto"
+AS_ASKED = "as asked"
 # Letters of a path that isn't there.
 LONGEST_SHOWN = 200
 # What columns are usually called, without spaces and underscores.
 IMAGE_NAMES = ("image", "file", "path", "filename", "filepath", "imagepath", "imagefile", "img", "picture", "photo")
 LABEL_NAMES = ("label", "labels", "class", "classes", "target", "targets", "category", "tag", "tags", "grade", "cls")
 PART_COLUMNS = ("split", "part", "set", "subset")
-# Instead of a column, to leave groups alone.
-NO_GROUPS = "none"
+# Instead of a column, to leave groups or weights alone.
+NO_COLUMN = "none"
 # Of what images are taken several times; with "id" after it, or not.
 GROUP_NAMES = (
     "group",
@@ -36,6 +40,10 @@ GROUP_NAMES = (
     "session",
     "sequence",
 )
+# Of how much images count; with an "s" after it, or not.
+WEIGHT_NAMES = ("sampleweight", "imageweight", "instanceweight", "exampleweight")
+# A column that is called only this may as well say how heavy something is. With numbers up to 1 it hardly does.
+BARE_WEIGHT, LARGEST_BARE_WEIGHT = "weight", 1.0
 
 
 @dataclass(frozen=True)
@@ -47,12 +55,14 @@ class TableChoice:
         label_columns: one, or several of 0 and 1.
         task: "auto", or what the labels are.
         group_column: that says what an image was taken of, or "none".
+        weight_column: that says how much an image counts in learning, or "none".
     """
 
     image_column: str | None = None
     label_columns: tuple[str, ...] = ()
     task: str = AUTO
     group_column: str | None = None
+    weight_column: str | None = None
 
     def check(self) -> None:
         """Refuses a task that there isn't.
@@ -73,7 +83,8 @@ class TableChoice:
         image = [] if self.image_column is None else ["--image-column", self.image_column]
         labels = [word for column in self.label_columns for word in ("--label-column", column)]
         groups = [] if self.group_column is None else ["--group-column", self.group_column]
-        return image + labels + groups + ([] if self.task == AUTO else ["--task", self.task])
+        weights = [] if self.weight_column is None else ["--weight-column", self.weight_column]
+        return image + labels + groups + weights + ([] if self.task == AUTO else ["--task", self.task])
 
 
 def images_of(table: Table, choice: TableChoice) -> Dataset:
@@ -84,17 +95,21 @@ def images_of(table: Table, choice: TableChoice) -> Dataset:
 
     Raises:
         UsageError: a column isn't there, or it can't be told which holds what.
-        DataError: a cell is empty, isn't what its column holds, or names a file that isn't there or is named twice.
+        DataError: a cell is empty, isn't what its column holds, or names a file that isn't there or is named twice; or
+            there is nothing to learn something from.
     """
     image, why_image = _image_column(table, choice.image_column)
     part = _part_column(table)
-    group, why_group = _group_column(table, choice, {image, part})
-    columns, why_labels = _label_columns(table, choice.label_columns, {image, part, group})
+    taken = {image, part}
+    group, why_group = _group_column(table, choice, taken | {choice.weight_column})
+    weight, why_weight = _weight_column(table, choice, taken | {group})
+    columns, why_labels = _label_columns(table, choice.label_columns, taken | {group, weight})
     files = table.images.get(image) or _paths(table, image)
     labels = read_labels(table, columns, choice.asked)
     parts = _parts(table, part) if part else [None] * len(files)
     groups = [cell or None for cell in table.cells(group)] if group else [None] * len(files)
-    rows = zip(files, labels.rows, parts, groups, strict=True)
+    weights = _weights(table, weight) if weight else [None] * len(files)
+    rows = zip(files, labels.rows, parts, groups, weights, strict=True)
     samples = tuple(Sample(*row) for row in sorted(rows, key=lambda row: row[0]))
     _check_trained(table, labels, samples)
     choices = [
@@ -104,8 +119,11 @@ def images_of(table: Table, choice: TableChoice) -> Dataset:
     ]
     choices += [("parts", f"column {part!r}", "called so, and holds their names")] if part else []
     choices += [("groups", f"column {group!r}", f"{why_group}; {_counted(groups)}")] if group else []
+    choices += _choice_of_weights(weight, why_weight, samples)
     root = table.path if image in table.images else _root(table.path, [Path(str(file)) for file in files])
-    return Dataset(root, samples, labels.names, labels.task, "table", tuple(choices))
+    dataset = Dataset(root, samples, labels.names, labels.task, "table", tuple(choices))
+    check_weights(dataset, _to_train_on(samples))
+    return dataset
 
 
 def _plain(name: str) -> str:
@@ -115,7 +133,7 @@ def _plain(name: str) -> str:
 def _image_column(table: Table, asked: str | None) -> tuple[str, str]:
     if asked is not None:
         table.cells(asked)
-        return asked, "as asked"
+        return asked, AS_ASKED
     if len(table.images) == 1:
         return next(iter(table.images)), "the only one that holds images"
     for name in IMAGE_NAMES:
@@ -145,22 +163,80 @@ def _is_of_parts(table: Table, column: str) -> bool:
 
 def _group_column(table: Table, choice: TableChoice, taken: set[str | None]) -> tuple[str | None, str]:
     """The one that was asked for, or one that is called so, tells some images to be of a kind, and isn't the label."""
-    asked = choice.group_column
-    if asked == NO_GROUPS and asked not in table.columns:
-        return None, ""
-    if asked is not None:
-        table.cells(asked)
-        if asked in taken or asked in choice.label_columns:
-            raise UsageError(f"the column {asked!r} can't hold groups as well", "name another with --group-column")
-        return asked, "as asked"
-    taken = taken | set(choice.label_columns)
-    free = [column for column in table.columns if column not in taken and table.columns.count(column) == 1]
+    if choice.group_column is not None:
+        return _asked_for(table, choice.group_column, taken | set(choice.label_columns), "group"), AS_ASKED
+    free = _free(table, taken | set(choice.label_columns))
     called = [column for column in free if _plain(column).removesuffix("id") in GROUP_NAMES]
     is_label = len(free) == 1 and not choice.label_columns
     if len(called) != 1 or is_label:
         return None, ""
     cells = [cell for cell in table.cells(called[0]) if cell]
     return (called[0], "called as such columns are") if len(set(cells)) < len(cells) else (None, "")
+
+
+def _weight_column(table: Table, choice: TableChoice, taken: set[str | None]) -> tuple[str | None, str]:
+    """The one that was asked for, or one that is called so, holds weights, and isn't the label; if it is none, why."""
+    taken = taken | set(choice.label_columns)
+    if choice.weight_column is not None:
+        return _asked_for(table, choice.weight_column, taken, "weight"), AS_ASKED
+    free = _free(table, taken)
+    clear = [column for column in free if _plain(column).removesuffix("s") in WEIGHT_NAMES]
+    bare = [] if clear else [column for column in free if _plain(column).removesuffix("s") == BARE_WEIGHT]
+    called = clear or bare
+    is_label = len(free) == 1 and not choice.label_columns
+    is_label_told = bool(choice.label_columns) or any(_plain(column) in LABEL_NAMES for column in free)
+    if len(called) != 1 or is_label or (bare and not is_label_told):
+        return None, ""
+    try:
+        weights = _weights(table, called[0])
+    except DataError as error:
+        return None, f"{error.problem}; {_takes(called[0])} once that is mended"
+    if bare and max(weights) > LARGEST_BARE_WEIGHT:
+        reason = f"column {called[0]!r} has numbers above {LARGEST_BARE_WEIGHT:g}, which may be a measurement"
+        return None, f"{reason}; {_takes(called[0])}"
+    return called[0], "called as such columns are"
+
+
+def _takes(column: str) -> str:
+    return f"--weight-column {shlex.quote(column)} takes it"
+
+
+def _weights(table: Table, column: str) -> list[float]:
+    weights = []
+    for row, cell in enumerate(table.cells(column)):
+        weight = number_in(cell)
+        if weight is None or not 0 <= weight < math.inf:
+            what = "no number" if weight is None else "below 0" if weight < 0 else "no finite number"
+            shown = f"{cell!r} is {what}" if cell else "there is no weight"
+            mend = "write a number from 0 on, or leave weights alone with --weight-column none"
+            raise table.problem(row, column, shown, mend)
+        weights.append(weight)
+    return weights
+
+
+def _choice_of_weights(column: str | None, reason: str, samples: Sequence[Sample]) -> list[tuple[str, str, str]]:
+    if column is None:
+        return [("weights", "none", reason)] if reason else []
+    weights = [sample.weight for sample in samples if sample.weight is not None]
+    none = sum(not weight for weight in weights)
+    left_out = f"; {none:,} image{'s' * (none > 1)} of weight 0, for measuring only" if none else ""
+    told = f"{reason}; from {min(weights):g} to {max(weights):g}, in learning alone{left_out}"
+    return [("weights", f"column {column!r}", told)]
+
+
+def _asked_for(table: Table, asked: str, taken: set[str | None], what: str) -> str | None:
+    """The column that was asked for, if it wasn't none."""
+    if asked == NO_COLUMN and asked not in table.columns:
+        return None
+    table.cells(asked)
+    if asked in taken:
+        raise UsageError(f"the column {asked!r} can't hold {what}s as well", f"name another with --{what}-column")
+    return asked
+
+
+def _free(table: Table, taken: set[str | None]) -> list[str]:
+    """Columns that are left, of a name of their own."""
+    return [column for column in table.columns if column not in taken and table.columns.count(column) == 1]
 
 
 def _counted(groups: Sequence[str | None]) -> str:
@@ -173,7 +249,7 @@ def _label_columns(table: Table, asked: Sequence[str], taken: set[str | None]) -
     if asked:
         if clash := [column for column in asked if column in taken]:
             raise UsageError(f"the column {clash[0]!r} can't hold labels as well", "name another with --label-column")
-        return tuple(asked), "as asked"
+        return tuple(asked), AS_ASKED
     others = tuple(column for column in table.columns if column not in taken)
     called = tuple(column for column in others if _plain(column) in LABEL_NAMES)
     if len(called) == 1:
@@ -246,7 +322,7 @@ def _root(path: Path, paths: Sequence[Path]) -> Path:
 
 def _check_trained(table: Table, labels: Labels, samples: Sequence[Sample]) -> None:
     """What is to be predicted must be there to learn from, if the table says what is."""
-    trained = [sample for sample in samples if sample.part in (None, "train")]
+    trained = _to_train_on(samples)
     if not trained:
         raise DataError(f"{table.path.name} has no row of the training part", "write train in some rows")
     if labels.task == "regression":
@@ -260,3 +336,8 @@ def _check_trained(table: Table, labels: Labels, samples: Sequence[Sample]) -> N
             what = "class" if labels.task == "classes" else "label"
             mend = f"put some of its images into the training part in {table.path.name}"
             raise DataError(f"{what} {name!r} has no image to train on", mend)
+
+
+def _to_train_on(samples: Sequence[Sample]) -> list[Sample]:
+    """Those of the training part, or of which it will be drawn."""
+    return [sample for sample in samples if sample.part in (None, "train")]

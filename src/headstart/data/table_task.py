@@ -77,7 +77,7 @@ def is_binary(table: Table, column: str) -> bool:
 def _guess(table: Table, column: str, cells: Sequence[str]) -> tuple[Task, str]:
     where = f"column {column!r}"
     filled = [cell for cell in cells if cell]
-    numbers = [number for number in map(_number, filled) if number is not None]
+    numbers = [number for number in map(number_in, filled) if number is not None]
     if len(numbers) >= MOSTLY * max(len(filled), 1):
         different = len(set(numbers))
         if any(not number.is_integer() for number in numbers if math.isfinite(number)):
@@ -91,7 +91,8 @@ def _guess(table: Table, column: str, cells: Sequence[str]) -> tuple[Task, str]:
     return "classes", f"{where} has one name a cell"
 
 
-def _number(cell: str) -> float | None:
+def number_in(cell: str) -> float | None:
+    """The number that a cell holds, perhaps infinite or NaN; None where it holds something else."""
     if "_" in cell:  # Python's own notation, which no table means
         return None
     try:
@@ -119,7 +120,7 @@ def _refuse_decimal_commas(table: Table, column: str, cells: Sequence[str], divi
 def _read_numbers(table: Table, column: str, cells: Sequence[str]) -> tuple[float, ...]:
     numbers = []
     for row, cell in enumerate(cells):
-        number = _number(cell)
+        number = number_in(cell)
         if number is None or not math.isfinite(number):
             what = "no number" if number is None else "no finite number"
             shown = f"{cell!r} is {what}" if cell else "there is no number"

@@ -18,10 +18,13 @@ RESAMPLES = 2000
 SMALLEST_PROBABILITY = 1e-12
 
 
-def equal_class_weights(labels: np.ndarray) -> np.ndarray:
-    """Weights with which every class present counts alike, 1 on average: images / (classes × images of the class)."""
-    counts = np.bincount(labels)
-    return np.asarray(len(labels) / (np.count_nonzero(counts) * counts[labels]))
+def equal_class_weights(labels: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Weights with which every class present counts alike, 1 on average: images / (classes × images of the class).
+
+    Where images have weights already, it is these that are counted, and what comes out is to be multiplied with them.
+    """
+    counts = np.bincount(labels, weights)
+    return np.asarray(counts.sum() / (np.count_nonzero(counts) * counts[labels]))
 
 
 def accuracy(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:

@@ -127,6 +127,7 @@ class FixedRow:
         group: of images that must stay together, or empty.
         finding: what is to be looked at, or empty.
         is_copy: whether a row before has the same bytes.
+        weight: how much it counts in learning, if that is said.
     """
 
     file: str
@@ -135,3 +136,4 @@ class FixedRow:
     group: str
     finding: str
     is_copy: bool
+    weight: float | None = None

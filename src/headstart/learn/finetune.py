@@ -26,8 +26,15 @@ from headstart.learn.checkpoint import Checkpoints
 from headstart.learn.course import Course, Epoch
 from headstart.learn.freeze import freeze_batch_norm, freeze_below
 from headstart.learn.heads import attach_training_head, fold_training_head
-from headstart.learn.imbalance import Balance, adjustment, balanced_draw, fitting_weights, measuring_weights
-from headstart.learn.kinds import CLASSES, Kind
+from headstart.learn.imbalance import (
+    Balance,
+    adjustment,
+    balanced_draw,
+    drawn_weights,
+    fitting_weights,
+    measuring_weights,
+)
+from headstart.learn.labelled import Labelled, normalised
 from headstart.learn.mixup import mixed
 from headstart.learn.probe import Probe
 from headstart.learn.stored import Stored, batch_sizes, feature_batches
@@ -102,33 +109,6 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Labelled images.
-
-    Attributes:
-        digests: the sha256 of their files.
-        labels: targets of the kind, for classes int, shape (images,).
-        kind: what is to be predicted.
-        units: what each image stays together with where some are held out, by name; by default copies of its file.
-    """
-
-    digests: Sequence[str]
-    labels: np.ndarray
-    kind: Kind = CLASSES
-    units: Sequence[str] = ()
-
-    @property
-    def together(self) -> Sequence[str]:
-        """The name of what each image stays together with."""
-        return self.units or self.digests
-
-    def some(self, places: Sequence[int] | np.ndarray) -> Labelled:
-        """Those at these places."""
-        units = [self.units[place] for place in places] if self.units else ()
-        return Labelled([self.digests[place] for place in places], self.labels[places], self.kind, units)
-
-
-@dataclass(frozen=True)
 class FineTuned:
     """What fine-tuning came to.
 
@@ -173,7 +153,7 @@ def finetune(
         recipe: how.
         features: outputs of the cut, stored for the training and the validation images in all the recipe's views.
         probe: the head to start from.
-        train: what is learned from.
+        train: what is learned from; images of weight 0 aren't.
         validation: what the best epoch is chosen by.
         advance: called with the number of images trained on since the last call; first, if there are any, with those of
             the epochs that a checkpoint has.
@@ -181,6 +161,7 @@ def finetune(
         deadline: in seconds of `time.monotonic`, when the best so far must do.
         start_logits: the probe's, of the validation images in each of the recipe's views, if they are known already.
     """
+    train = train.learned_from
     model = attach_training_head(base, probe, recipe.seed, recipe.detail, recipe.dropout)
     freeze_batch_norm(model)
     freeze_below(model, recipe.cut)
@@ -300,7 +281,7 @@ def _compile(model: keras.Model, recipe: Recipe, steps: int, train: Labelled, cl
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
     loss = train.kind.keras_loss(recipe.label_smoothing)
     if recipe.balance == "logits":
-        loss = _adjusted(loss, adjustment(train.labels, classes, recipe.balance))
+        loss = _adjusted(loss, adjustment(train.labels, classes, recipe.balance, train.weights))
     # XLA compiles depthwise convolutions for the CPU into slower code.
     model.compile(optimizer, loss, jit_compile=False)
 
@@ -317,7 +298,9 @@ def _identity(
     kind = (features.spec.key, features.network, features.engine.identity, features.dtype)
     fitted = (probe.weights, probe.bias, probe.mean, probe.deviation)
     arrays = (digest_of(array).hex() for array in (train.labels, validation.labels, *fitted, *start))
-    return [repr(recipe), repr(train.kind), *kind, *train.digests, "validation", *validation.digests, *arrays]
+    weights = [] if train.weights is None else ["weights", digest_of(train.weights).hex()]
+    digests = *train.digests, "validation", *validation.digests
+    return [repr(recipe), repr(train.kind), *kind, *digests, *weights, *arrays]
 
 
 def _batches(
@@ -337,7 +320,8 @@ def _batches(
     keys = tuple([features.key(digest, view) for digest in train.digests] for view in recipe.views)
     targets = train.kind.training_targets(train.labels, classes)
     is_sampled = recipe.balance == "sampling"
-    weights = None if is_sampled else fitting_weights(train.labels, recipe.balance)
+    said = normalised(train.weights)
+    weights = drawn_weights(train.labels, said) if is_sampled else fitting_weights(train.labels, recipe.balance, said)
     stored = Stored(at_cut, keys, targets, weights, sizes, reordered=False, computed=0)
     draw = partial(balanced_draw, labels=train.labels) if is_sampled else None
     batches = feature_batches(stored, True, sizes, recipe.seed, first_epoch, draw)

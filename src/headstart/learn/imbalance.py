@@ -122,9 +122,25 @@ def _best(held_out: Mapping[Balance, np.ndarray], labels: np.ndarray, skew: floa
     return Balancing(leader, f"{ratio}; balanced accuracy in cross-validation is {told}{doubt}", skew, found)
 
 
-def fitting_weights(labels: np.ndarray, balance: Balance) -> np.ndarray | None:
-    """How much each image counts in a fit to all of them at once; None for all alike."""
-    return equal_class_weights(labels) if balance in ("weights", "sampling") else None
+def fitting_weights(labels: np.ndarray, balance: Balance, weights: np.ndarray | None = None) -> np.ndarray | None:
+    """How much each image counts in a fit to all of them at once; None for all alike.
+
+    Args:
+        labels: classes, int, shape (images,); where nothing is balanced, they may be of another kind.
+        balance: what is done about classes of unequal size.
+        weights: how much each image counts besides; None for all alike.
+    """
+    if balance not in ("weights", "sampling"):
+        return weights
+    of_classes = equal_class_weights(labels, weights)
+    return of_classes if weights is None else weights * of_classes
+
+
+def drawn_weights(labels: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
+    """How much each image counts once `balanced_draw` has drawn it: as much as said, but 1 on average in each class."""
+    if weights is None:
+        return None
+    return np.asarray(weights * np.bincount(labels)[labels] / np.bincount(labels, weights)[labels])
 
 
 def measuring_weights(labels: np.ndarray, balance: Balance) -> np.ndarray | None:
@@ -136,14 +152,15 @@ def measuring_weights(labels: np.ndarray, balance: Balance) -> np.ndarray | None
     return None if balance == "none" else equal_class_weights(labels)
 
 
-def adjustment(labels: np.ndarray, classes: int, balance: Balance) -> np.ndarray:
+def adjustment(labels: np.ndarray, classes: int, balance: Balance, weights: np.ndarray | None = None) -> np.ndarray:
     """What is taken off the logits: the logarithm of each class's share, float32, shape (classes,); 0 on average.
 
-    Every class occurs. Without logit adjustment it is 0.
+    Every class occurs. Without logit adjustment it is 0. Where images have weights, shares are what was learned: those
+    of the weights.
     """
     if balance != "logits":
         return np.zeros(classes, np.float32)
-    priors = np.log(np.bincount(labels, minlength=classes))
+    priors = np.log(np.bincount(labels, weights, minlength=classes))
     return np.asarray(priors - priors.mean(), np.float32)
 
 

@@ -26,6 +26,8 @@ class LinearFit(ABC):
 
     Args:
         features: pooled, float32, shape (images, features).
+        weights: how much each image counts, float64, shape (images,): one of 2 as much as two images, one of 0 not at
+            all; None for all alike.
 
     Attributes:
         mean: of each feature, float32, shape (features,).
@@ -38,11 +40,11 @@ class LinearFit(ABC):
 
     smallest_share: ClassVar[float]
 
-    def __init__(self, features: np.ndarray) -> None:
+    def __init__(self, features: np.ndarray, weights: np.ndarray | None = None) -> None:
         # Summed in float64: float32 would miss the mean of what never varies, and take that for a deviation.
-        self.mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+        self.mean = weighted_mean(features, weights).astype(np.float32)
         centred = features - self.mean
-        deviation = np.sqrt(np.square(centred).mean(axis=0, dtype=np.float64)).astype(np.float32)
+        deviation = np.sqrt(weighted_mean(np.square(centred), weights)).astype(np.float32)
         at_least = np.maximum(deviation, np.float32(self.smallest_share * np.median(deviation)))
         # What never varies is left at zero by subtracting the mean, and so gets no say.
         self.deviation = np.where(deviation > 1e-6, at_least, np.float32(1))
@@ -67,6 +69,17 @@ class LinearFit(ABC):
         """Coefficients, shape (outputs, features), and intercepts, shape (outputs,), on standardised features."""
 
 
+def weighted_mean(rows: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """The mean over images, float64; without weights, all count alike."""
+    if weights is None:
+        return np.asarray(rows.mean(axis=0, dtype=np.float64))
+    total = np.zeros(rows.shape[1:])
+    for start in range(0, len(rows), ROWS_AT_ONCE):  # in float64, a part at a time
+        some = slice(start, start + ROWS_AT_ONCE)
+        total += weights[some] @ rows[some].astype(np.float64)
+    return np.asarray(total / weights.sum())
+
+
 class ClassesFit(LinearFit):
     """Multinomial logistic regression with its classes balanced.
 
@@ -75,20 +88,28 @@ class ClassesFit(LinearFit):
         labels: int, shape (images,), values in 0…classes − 1.
         classes: how many there are.
         balance: what is done about classes of unequal size.
+        weights: as of any fit.
     """
 
     # On the solar cells that took the held-out log loss from 0.68 to 0.50 with 38 training images a class, and from
     # 0.310 to 0.304 with all of them, at a little more accuracy (by hand, over eight and four divisions).
     smallest_share = 0.3
 
-    def __init__(self, features: np.ndarray, labels: np.ndarray, classes: int, balance: Balance) -> None:
+    def __init__(
+        self,
+        features: np.ndarray,
+        labels: np.ndarray,
+        classes: int,
+        balance: Balance,
+        weights: np.ndarray | None = None,
+    ) -> None:
         from sklearn.linear_model import LogisticRegression
 
-        super().__init__(features)
+        super().__init__(features, weights)
         self._labels = labels
         self._classes = classes
-        self._sample_weights = fitting_weights(labels, balance)
-        self.adjustment = adjustment(labels, classes, balance)
+        self._sample_weights = fitting_weights(labels, balance, weights)
+        self.adjustment = adjustment(labels, classes, balance, weights)
         # Each strength starts from the solution of the one before, which lies near.
         self._model = LogisticRegression(max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True)
 
@@ -105,14 +126,18 @@ class SpectralFit(LinearFit):
     """A linear model that is fitted in the basis of the features' principal directions.
 
     In it a penalty does the same to every direction by itself, so that one eigendecomposition makes each further
-    strength cheap, and with fewer images than features there are only as many directions as images.
+    strength cheap, and with fewer images than features there are only as many directions as images. Where images have
+    weights, the directions are those of the weighted sums of squares.
     """
 
     smallest_share = 0.03
 
-    def __init__(self, features: np.ndarray) -> None:
-        super().__init__(features)
-        self._variances, self._directions = principal_directions(self.standardised)
+    def __init__(self, features: np.ndarray, weights: np.ndarray | None = None) -> None:
+        super().__init__(features, weights)
+        self.weights = np.ones(len(features), np.float32) if weights is None else weights.astype(np.float32)
+        rows = self.standardised if weights is None else self.standardised * np.sqrt(self.weights)[:, None]
+        self._variances, self._directions = principal_directions(rows)
+        del rows
         self._coordinates = self.standardised @ self._directions
         del self.standardised  # with many images, memory runs out on copies
 
@@ -128,8 +153,8 @@ class SpectralFit(LinearFit):
         """Coefficients and intercepts where the directions are the axes.
 
         Args:
-            coordinates: of the images, float32, shape (images, directions); 0 on average.
-            variances: sums of their squares, float64, shape (directions,).
+            coordinates: of the images, float32, shape (images, directions); 0 on average, by `weights`.
+            variances: sums of their squares, likewise, float64, shape (directions,).
             strength: inverse, of the penalty.
 
         Returns:
@@ -141,7 +166,8 @@ def principal_directions(standardised: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """The directions in which features vary, each of length 1, and the sum of squares along each.
 
     Args:
-        standardised: float32, shape (images, features); each feature is 0 on average.
+        standardised: float32, shape (images, features); each feature is 0 on average. Rows of images that count more
+            or less than one are multiplied by the root of their weight.
 
     Returns:
         Float64, shape (directions,), and float32, shape (features, directions).
@@ -170,13 +196,16 @@ class LabelsFit(SpectralFit):
     Args:
         features: pooled, float32, shape (images, features).
         targets: 0 or 1, shape (images, labels).
+        weights: as of any fit.
     """
 
-    def __init__(self, features: np.ndarray, targets: np.ndarray) -> None:
-        super().__init__(features)
+    def __init__(self, features: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> None:
+        super().__init__(features, weights)
         self._targets = targets
+        self._count = self.weights.sum(dtype=np.float64)
         # Half an image more on either side keeps a label finite that all images have, or none, such as in a fold.
-        self._shares = (targets.sum(axis=0, dtype=np.float64) + 0.5) / (len(targets) + 1)
+        positives = (self.weights[:, None] * targets).sum(axis=0, dtype=np.float64)
+        self._shares = (positives + 0.5) / (self._count + 1)
         self._found: np.ndarray | None = None
 
     def solve_in_basis(
@@ -184,20 +213,20 @@ class LabelsFit(SpectralFit):
     ) -> tuple[np.ndarray, np.ndarray]:
         from scipy.optimize import minimize
 
-        images, spread = len(coordinates), self._shares * (1 - self._shares)
-        scale = np.sqrt(np.vstack([np.full_like(spread, images) * spread, variances[:, None] * spread + 1 / strength]))
+        spread, weights = self._shares * (1 - self._shares), self.weights[:, None].astype(np.float64)
+        scale = np.sqrt(np.vstack([self._count * spread, variances[:, None] * spread + 1 / strength]))
 
         def loss_and_gradient(scaled: np.ndarray) -> tuple[float, np.ndarray]:
             found = scaled.reshape(scale.shape) / scale
             logits = (coordinates @ found[1:].astype(np.float32)).astype(np.float64) + found[0]
-            losses = np.logaddexp(0, logits) - self._targets * logits
-            surplus = sigmoid(logits) - self._targets
+            losses = weights * (np.logaddexp(0, logits) - self._targets * logits)
+            surplus = weights * (sigmoid(logits) - self._targets)
             slopes = np.asarray(coordinates.T @ surplus.astype(np.float32), np.float64) + found[1:] / strength
             gradient = np.vstack([surplus.sum(axis=0), slopes]) / scale
             return float(losses.sum() + np.square(found[1:]).sum() / (2 * strength)), gradient.ravel()
 
         start = self._start(scale.shape) * scale
-        options = {"maxiter": MAX_ITERATIONS, "gtol": SCALED_TOLERANCE * np.sqrt(images), "ftol": 0.0}
+        options = {"maxiter": MAX_ITERATIONS, "gtol": SCALED_TOLERANCE * np.sqrt(self._count), "ftol": 0.0}
         solved = minimize(loss_and_gradient, start.ravel(), jac=True, method="L-BFGS-B", options=options)
         self._found = solved.x.reshape(scale.shape) / scale
         return self._found[1:], self._found[0]
@@ -217,12 +246,13 @@ class NumbersFit(SpectralFit):
     Args:
         features: pooled, float32, shape (images, features).
         targets: float32, shape (images,).
+        weights: as of any fit.
     """
 
-    def __init__(self, features: np.ndarray, targets: np.ndarray) -> None:
-        super().__init__(features)
-        self._mean = float(targets.mean(dtype=np.float64))
-        self._products = np.asarray(self._coordinates.T @ (targets - self._mean), np.float64)
+    def __init__(self, features: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> None:
+        super().__init__(features, weights)
+        self._mean = float(weighted_mean(targets, weights))
+        self._products = np.asarray(self._coordinates.T @ (self.weights * (targets - self._mean)), np.float64)
 
     def solve_in_basis(
         self, coordinates: np.ndarray, variances: np.ndarray, strength: float

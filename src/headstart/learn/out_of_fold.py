@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from headstart.learn.kinds import Kind
+from headstart.learn.labelled import weights_at
 from headstart.learn.probe import MOST_FOLDS, fit_probe, fold_places, most_fits, refit_probe, sample_places
 
 
@@ -18,6 +19,7 @@ def out_of_fold(
     kind: Kind,
     units: Sequence[str] = (),
     advance: Callable[[int], None] = lambda count: None,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """Scores of all images, each from a probe that was fitted without it and without those of its unit.
 
@@ -32,6 +34,7 @@ def out_of_fold(
         kind: what is predicted.
         units: of each image, what is held out together, by name; by default each image is on its own.
         advance: called with the number of fits done since the last call; there are at most `fits_of(labels, kind)`.
+        weights: how much each image counts where it is learned from, above 0, shape (images,); None for all alike.
 
     Returns:
         Float32, shape (images, outputs); NaN for those that were never held out, which are all of them where there are
@@ -44,10 +47,12 @@ def out_of_fold(
         return scores
     some = sample_places(strata, MOST_FOLDS, seed)
     some_units = [units[place] for place in some.tolist()] if units else ()
-    probe = fit_probe(features[some], labels[some], outputs, seed, advance, "none", kind, some_units)
+    counted = weights_at(some, weights)
+    probe = fit_probe(features[some], labels[some], outputs, seed, advance, "none", kind, some_units, counted)
     for fitted, held_out in folds:
         learned = fitted[sample_places(strata[fitted], 1, seed)]
-        scores[held_out] = refit_probe(probe, features[learned], labels[learned]).logits(features[held_out])
+        refitted = refit_probe(probe, features[learned], labels[learned], weights_at(learned, weights))
+        scores[held_out] = refitted.logits(features[held_out])
         advance(1)
     return scores
 

@@ -26,6 +26,7 @@ from headstart.learn.imbalance import (
     to_try,
 )
 from headstart.learn.kinds import CLASSES, Kind
+from headstart.learn.labelled import normalised, weights_at
 from headstart.learn.linear import LinearFit
 
 STRENGTHS = CLASSES.strengths
@@ -86,6 +87,7 @@ def fit_probe(
     balance: Asked = "none",
     kind: Kind = CLASSES,
     units: Sequence[str] = (),
+    weights: np.ndarray | None = None,
 ) -> Probe:
     """Fit a probe on training images.
 
@@ -98,32 +100,40 @@ def fit_probe(
         balance: what to do about classes of unequal size; "auto" for what cross-validation finds best.
         kind: what is predicted.
         units: of each image, what stays on one side of a fold, by name; by default each image is on its own.
+        weights: how much each image counts where it is learned from, above 0, shape (images,); None for all alike.
+            Where it is held out, it counts once.
     """
-    balancing, tried = _compare(features, labels, classes, seed, balance, advance, kind, units)
-    fit = kind.linear_fit(features, labels, classes, balancing.kind)
+    balancing, tried = _compare(features, labels, classes, seed, balance, advance, kind, units, weights)
+    fit = kind.linear_fit(features, labels, classes, balancing.kind, normalised(weights))
     del features  # the caller may have kept none either
-    weights, bias = fit.fit(tried.strength)
+    coefficients, bias = fit.fit(tried.strength)
     advance(1)
     folds = tried.folds
-    return Probe(weights, bias, fit.mean, fit.deviation, tried.strength, folds, tried.losses, balancing, kind)
+    return Probe(coefficients, bias, fit.mean, fit.deviation, tried.strength, folds, tried.losses, balancing, kind)
 
 
-def refit_probe(probe: Probe, features: np.ndarray, labels: np.ndarray) -> Probe:
+def refit_probe(probe: Probe, features: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Probe:
     """The probe fitted to other images of the same classes, with the strength and the balance that it has.
 
     Args:
         probe: says what is predicted, how strong the penalty is, and how the classes are balanced.
         features: pooled, float32, shape (images, features).
         labels: targets of the kind, as for `fit_probe`.
+        weights: likewise.
     """
-    fit = probe.kind.linear_fit(features, labels, probe.bias.size, probe.balancing.kind)
+    fit = probe.kind.linear_fit(features, labels, probe.bias.size, probe.balancing.kind, normalised(weights))
     del features  # the caller may have kept none either
-    weights, bias = fit.fit(probe.strength)
-    return replace(probe, weights=weights, bias=bias, mean=fit.mean, deviation=fit.deviation)
+    coefficients, bias = fit.fit(probe.strength)
+    return replace(probe, weights=coefficients, bias=bias, mean=fit.mean, deviation=fit.deviation)
 
 
 def loss_of_views(
-    probe: Probe, features: np.ndarray, labels: np.ndarray, seed: int, units: Sequence[str] = ()
+    probe: Probe,
+    features: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+    units: Sequence[str] = (),
+    weights: np.ndarray | None = None,
 ) -> float:
     """The cross-validated loss, on images as they are, of the probe fitted to several views of the others.
 
@@ -133,17 +143,18 @@ def loss_of_views(
         labels: targets of the kind, one an image.
         seed: shuffles the folds, which are those that `fit_probe` chooses the strength by.
         units: of each image, as for `fit_probe`.
+        weights: likewise.
     """
     strata = probe.kind.strata(labels)
     losses = []
     for fitted, held_out in fold_places(strata, seed, units):
-        taught = refit_to_views(probe, features[:, fitted], labels[fitted])
-        weights = measuring_weights(labels[held_out], probe.balancing.kind)
-        losses.append(probe.kind.loss(taught.logits(features[0, held_out]), labels[held_out], weights))
+        taught = refit_to_views(probe, features[:, fitted], labels[fitted], weights_at(fitted, weights))
+        measured_by = measuring_weights(labels[held_out], probe.balancing.kind)
+        losses.append(probe.kind.loss(taught.logits(features[0, held_out]), labels[held_out], measured_by))
     return float(np.mean(losses))
 
 
-def refit_to_views(probe: Probe, features: np.ndarray, labels: np.ndarray) -> Probe:
+def refit_to_views(probe: Probe, features: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Probe:
     """The probe fitted to several views of each image; the strength that it has stays that for one view.
 
     Views of an image are alike: together they count as more than one image, but not as so many. With the penalty as it
@@ -155,10 +166,13 @@ def refit_to_views(probe: Probe, features: np.ndarray, labels: np.ndarray) -> Pr
         probe: says what is predicted, how strong the penalty is, and how the classes are balanced.
         features: pooled, float32, shape (views, images, features).
         labels: targets of the kind, one an image.
+        weights: of each image, as for `fit_probe`.
     """
-    weaker = replace(probe, strength=probe.strength / math.sqrt(len(features)))
+    views = len(features)
+    weaker = replace(probe, strength=probe.strength / math.sqrt(views))
     stacked = features.reshape(-1, features.shape[-1])
-    return replace(refit_probe(weaker, stacked, np.concatenate([labels] * len(features))), strength=probe.strength)
+    repeated = None if weights is None else np.tile(weights, views)
+    return replace(refit_probe(weaker, stacked, np.concatenate([labels] * views), repeated), strength=probe.strength)
 
 
 def most_fits(labels: np.ndarray, balance: Asked = "none", kind: Kind = CLASSES) -> int:
@@ -214,10 +228,11 @@ def fold_places(strata: np.ndarray, seed: int, units: Sequence[str]) -> list[tup
 
 @dataclass(frozen=True)
 class _Fold:
-    """Held-out images, and a fit to all others, which have the labels `fitted`."""
+    """Held-out images, and a fit to all others, which have the labels `fitted` and count by `weights`."""
 
     fit: LinearFit
     fitted: np.ndarray
+    weights: np.ndarray | None
     features: np.ndarray
     labels: np.ndarray
 
@@ -257,7 +272,7 @@ class _Tried:
     def see(self, strength: float, folds: Sequence[_Fold], logits: Sequence[np.ndarray]) -> None:
         """Take in what was said of the held-out images of each fold."""
         adjusted = [
-            found - adjustment(fold.fitted, found.shape[1], self.balance)
+            found - adjustment(fold.fitted, found.shape[1], self.balance, fold.weights)
             for fold, found in zip(folds, logits, strict=True)
         ]
         losses = [
@@ -277,11 +292,12 @@ def _compare(
     advance: Callable[[int], None],
     kind: Kind,
     units: Sequence[str],
+    weights: np.ndarray | None,
 ) -> tuple[Balancing, _Tried]:
     """How to balance the classes, and the strengths that were tried with that."""
     strata, remedies = kind.strata(labels), _to_try(labels, asked, kind)
     chosen = sample_places(strata, max(folds_for(strata), 1), seed)
-    some, some_labels = features[chosen], labels[chosen]
+    some, some_labels, some_weights = features[chosen], labels[chosen], weights_at(chosen, weights)
     divisions = fold_places(strata[chosen], seed, [units[place] for place in chosen.tolist()] if units else ())
     if not divisions:
         balancing = _choose_balance({}, labels[:0], labels, asked, seed, kind)
@@ -290,7 +306,8 @@ def _compare(
     for alike in FITTED_ALIKE:
         wanted = [tried[remedy] for remedy in alike if remedy in tried]
         if wanted:
-            _search(_folds(some, some_labels, classes, divisions, alike[0], kind), wanted, advance)
+            folds = _folds(some, some_labels, classes, divisions, alike[0], kind, some_weights)
+            _search(folds, wanted, advance)
     held_out = {remedy: np.concatenate(found.logits) for remedy, found in tried.items()}
     held_out_labels = np.concatenate([some_labels[held_out] for _, held_out in divisions])
     balancing = _choose_balance(held_out, held_out_labels, labels, asked, seed, kind)
@@ -315,11 +332,15 @@ def _folds(
     divisions: Sequence[tuple[np.ndarray, np.ndarray]],
     balance: Balance,
     kind: Kind,
+    weights: np.ndarray | None,
 ) -> list[_Fold]:
     return [
         _Fold(
-            kind.linear_fit(features[fitted], labels[fitted], classes, balance),
+            kind.linear_fit(
+                features[fitted], labels[fitted], classes, balance, normalised(weights_at(fitted, weights))
+            ),
             labels[fitted],
+            weights_at(fitted, weights),
             features[held_out],
             labels[held_out],
         )

@@ -34,6 +34,8 @@ from headstart.workflow.preparing import prepare
 from headstart.workflow.session import Session
 
 FIXED_COLUMNS = ("image", "label", "split", "group", "finding")
+# Called so that `train` takes it for weights, whatever they are.
+WEIGHT_COLUMN = "sample_weight"
 
 
 def audit(
@@ -42,6 +44,7 @@ def audit(
     image_column: str | None = None,
     label_columns: Sequence[str] = (),
     group_column: str | None = None,
+    weight_column: str | None = None,
     task: str = AUTO,
     base: str | Base = DEFAULT_BASE,
     weights: str | Path | None = None,
@@ -58,9 +61,10 @@ def audit(
 
     Args:
         data: what `train` takes, or a folder of images without labels.
-        image_column: a table's column of paths; this and the next three are found where they are left out.
+        image_column: a table's column of paths; this and the next four are found where they are left out.
         label_columns: its column of classes, labels or numbers, or several columns of 0 and 1.
         group_column: its column of what each image was taken of, or "none".
+        weight_column: its column of how much each image counts in learning, or "none".
         task: "classes", "multi-label", "regression" or "auto".
         base: the pretrained network whose features are looked at: a name, a Keras model file, or a base.
         weights: its weights: a file, a folder, or an http(s) address.
@@ -81,7 +85,7 @@ def audit(
     """
     prefer_onednn()
     watch = Stopwatch(display)
-    dataset = _read(data, TableChoice(image_column, tuple(label_columns), task, group_column))
+    dataset = _read(data, TableChoice(image_column, tuple(label_columns), task, group_column, weight_column))
     cache_folder = Path(cache) if cache else default_folder()
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
     chosen_base = choice.resolve(cache_folder, display)
@@ -116,8 +120,11 @@ def write_fixed(audit: DataAudit, table: Path) -> None:
     above = os.path.relpath(root, table.absolute().parent)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FIXED_COLUMNS)
-    writer.writerows((Path(above, row.file).as_posix(), row.label, row.part, row.group, row.finding) for row in kept)
+    has_weights = any(row.weight is not None for row in kept)
+    writer.writerow((*FIXED_COLUMNS, WEIGHT_COLUMN) if has_weights else FIXED_COLUMNS)
+    for row in kept:
+        cells = Path(above, row.file).as_posix(), row.label, row.part, row.group, row.finding
+        writer.writerow((*cells, row.weight) if has_weights else cells)
     partial = table.with_name(f".{table.name}.partial")
     try:
         partial.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
@@ -156,9 +163,8 @@ def _account(examined: Examined, source: str, choices: Sequence[Decided], second
     for sample, digest in zip(left.samples, left.digests, strict=True):
         name = examined.name(sample.file)
         group = sample.group or group_of.get(digest, "")
-        fixed.append(
-            FixedRow(name, examined.label_of(sample), sample.part or "", group, notes.get(name, ""), digest in seen)
-        )
+        said = examined.label_of(sample), sample.part or "", group, notes.get(name, "")
+        fixed.append(FixedRow(name, *said, digest in seen, sample.weight))
         seen.add(digest)
     headers = [header for header in examined.headers if header]
     formats = Counter(header.format for header in headers)

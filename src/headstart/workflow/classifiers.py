@@ -17,9 +17,10 @@ from headstart.images.file import ImageFile
 from headstart.images.spec import ImageSpec
 from headstart.images.views import PLAIN, View
 from headstart.learn.decide import Candidate
-from headstart.learn.finetune import FineTuned, Labelled, Recipe
+from headstart.learn.finetune import FineTuned, Recipe
 from headstart.learn.heads import LOGITS
 from headstart.learn.imbalance import measuring_weights
+from headstart.learn.labelled import Labelled, joined
 from headstart.learn.probe import Probe, refit_to_views
 from headstart.learn.soup import Weights
 from headstart.progress import Advance
@@ -127,10 +128,10 @@ class ProbeClassifier(Classifier):
 
 def refit_in_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], *parts: Labelled) -> Probe:
     """The probe fitted to all these views of all these images, with the strength that it has."""
-    labels = np.concatenate([part.labels for part in parts])
-    wanted = [(digest, view) for view in views for part in parts for digest in part.digests]
-    features = pooled.load(wanted)
-    return refit_to_views(probe, features.reshape(len(views), len(labels), -1), labels)
+    images = joined(*parts).learned_from
+    features = pooled.load([(digest, view) for view in views for digest in images.digests])
+    in_views = features.reshape(len(views), len(images.labels), -1)
+    return refit_to_views(probe, in_views, images.labels, images.weights)
 
 
 def logits_over_views(probe: Probe, pooled: FeatureSet, views: Sequence[View], part: Labelled) -> np.ndarray:

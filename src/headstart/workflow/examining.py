@@ -21,10 +21,12 @@ from headstart.images.views import PLAIN
 from headstart.inspection.near_duplicates import groups
 from headstart.inspection.odd_ones import OddOne, odd_ones
 from headstart.learn.kinds import KINDS, Kind
+from headstart.learn.labelled import weights_at
 from headstart.learn.out_of_fold import fits_of, out_of_fold
 from headstart.learn.probe import MOST_FOLDS
 from headstart.progress import Advance
 from headstart.workflow.audit_findings import Examined
+from headstart.workflow.images import weights_of
 from headstart.workflow.near import find_near_duplicates, look_at, once
 from headstart.workflow.session import Session
 
@@ -51,7 +53,8 @@ def examine(session: Session, dataset: Dataset, left: Audit, pooled: FeatureSet)
     kind, targets = _kind(dataset, samples)
     scores = None
     if kind is not None and targets is not None:
-        scores = _scores(session, different, pooled, features, Labelling(kind, targets, len(dataset.labels), units))
+        said = Labelling(kind, targets, len(dataset.labels), units, weights_of(samples))
+        scores = _scores(session, different, pooled, features, said)
     headers = _headers(session, [sample.file for sample in samples])
     return Examined(dataset, left, first, looks, tuple(headers), tuple(pairs), tuple(odd), kind, targets, scores)
 
@@ -65,21 +68,29 @@ class Labelling:
         targets: of the kind.
         outputs: how many classes or labels there are, or 1.
         units: of each image, what is held out together, by name.
+        weights: how much each counts in learning; None for all alike.
     """
 
     kind: Kind
     targets: np.ndarray
     outputs: int
     units: Sequence[str]
+    weights: np.ndarray | None = None
 
     def checkable(self) -> np.ndarray:
-        """Places of the images whose labels can be checked: those of classes that have an image for each fold."""
+        """Places of the images whose labels can be checked: those of classes that have an image for each fold.
+
+        Images of weight 0 are nothing to learn from, and whoever gives that weight has judged them already.
+        """
+        learned_from = np.arange(len(self.targets)) if self.weights is None else np.flatnonzero(self.weights)
         if self.kind.task != "classes":
-            return np.arange(len(self.targets))
+            return learned_from
         units: dict[int, set[str]] = {}
-        for target, unit in zip(self.targets.tolist(), self.units, strict=True):
-            units.setdefault(target, set()).add(unit)
-        return np.flatnonzero([len(units[target]) >= MOST_FOLDS for target in self.targets.tolist()])
+        for place in learned_from.tolist():
+            units.setdefault(int(self.targets[place]), set()).add(self.units[place])
+        return np.array(
+            [place for place in learned_from if len(units[int(self.targets[place])]) >= MOST_FOLDS], np.intp
+        )
 
 
 def _odd_ones(session: Session, digests: Sequence[str], pooled: FeatureSet, features: np.ndarray) -> list[OddOne]:
@@ -105,7 +116,8 @@ def _scores(
 
     of = "out-of-fold-1", pooled, str(session.seed)
     targets = hashlib.sha256(said.targets.tobytes()).hexdigest()
-    return once(session, (*of, said.kind.task, targets, *said.units, *digests), compute)
+    weights = [] if said.weights is None else [f"weights {hashlib.sha256(said.weights.tobytes()).hexdigest()}"]
+    return once(session, (*of, said.kind.task, targets, *weights, *said.units, *digests), compute)
 
 
 def _held_out(features: np.ndarray, said: Labelling, seed: int, advance: Advance) -> np.ndarray:
@@ -114,10 +126,11 @@ def _held_out(features: np.ndarray, said: Labelling, seed: int, advance: Advance
     if said.kind.task == "classes":  # those that are left, numbered anew
         columns, targets = np.unique(targets, return_inverse=True)
     scores = np.full((len(features), said.outputs), np.nan, np.float32)
-    if len(columns) > (said.kind.task == "classes"):
+    if len(places) and len(columns) > (said.kind.task == "classes"):
         units = [said.units[place] for place in places.tolist()]
+        weights = weights_at(places, said.weights)
         some = features if len(places) == len(features) else features[places]  # a copy, which may be large
-        found = out_of_fold(some, targets, len(columns), seed, said.kind, units, advance)
+        found = out_of_fold(some, targets, len(columns), seed, said.kind, units, advance, weights)
         scores[places] = np.where(np.isnan(found[:, :1]), np.nan, -np.inf)
         scores[np.ix_(places, columns)] = found
     return scores

@@ -10,8 +10,9 @@ import numpy as np
 from headstart.features.extract import FeatureSet
 from headstart.images.views import View
 from headstart.learn.decide import Candidate
-from headstart.learn.finetune import Labelled, Recipe, logits_in_views
+from headstart.learn.finetune import Recipe, logits_in_views
 from headstart.learn.imbalance import measuring_weights
+from headstart.learn.labelled import Labelled, joined
 from headstart.learn.probe import Probe, fewest_units
 from headstart.workflow.classifiers import HeldOut, logits_over_views, refit_in_views
 from headstart.workflow.images import Images
@@ -63,7 +64,7 @@ def hold_out(
         at_cut: features of all these images at the recipe's cut, in its views.
         train_again: fine-tunes from the pretrained weights.
     """
-    everything = _together(images.part("train"), images.part("validation"))
+    everything = joined(images.part("train"), images.part("validation"))
     places, of_probe, of_tuned = [], [], []
     for fitted, held in _folds(everything, FOLDS, recipe.seed):
         rest, some = everything.some(fitted), everything.some(held)
@@ -82,11 +83,6 @@ def hold_out(
         Candidate.of(probe_logits, asked.labels, (), weights, asked.kind),
         Candidate.of(tuned_logits, asked.labels, (), weights, asked.kind),
     )
-
-
-def _together(one: Labelled, other: Labelled) -> Labelled:
-    labels = np.concatenate([one.labels, other.labels])
-    return Labelled([*one.digests, *other.digests], labels, one.kind, [*one.together, *other.together])
 
 
 def _folds(part: Labelled, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

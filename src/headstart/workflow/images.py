@@ -9,20 +9,26 @@ from functools import cached_property
 
 import numpy as np
 
-from headstart.data.audit import Audit
-from headstart.data.dataset import Dataset, Part
+from headstart.data.audit import Audit, check_weights
+from headstart.data.dataset import Dataset, Part, Sample
 from headstart.data.labels import written
 from headstart.data.split import Split
 from headstart.images.file import ImageFile, name_within
 from headstart.inspection.findings import Finding
-from headstart.learn.finetune import Labelled
 from headstart.learn.kinds import KINDS, Kind
+from headstart.learn.labelled import Labelled
 
 
 def from_all_over(files: Sequence[ImageFile], most: int) -> list[ImageFile]:
     """So many files at most, evenly spread: they may be in the order of their classes."""
     places = np.unique(np.linspace(0, len(files) - 1, min(most, len(files)), dtype=int))
     return [files[place] for place in places]
+
+
+def weights_of(samples: Sequence[Sample]) -> np.ndarray | None:
+    """How much each counts in learning, float64, shape (samples,); None where nothing is said of that."""
+    weights = [sample.weight for sample in samples if sample.weight is not None]
+    return np.array(weights, np.float64) if weights else None
 
 
 @dataclass(frozen=True)
@@ -53,26 +59,34 @@ class Images:
         Raises:
             DataError: it can't be learned from these images.
         """
+        check_weights(self.dataset, [self.audit.samples[index] for index in self.split.indices("train")])
         return KINDS[self.dataset.task].of(self._targets("train"), self.classes)
 
     def part(self, part: Part) -> Labelled:
-        """The images of a part."""
-        chosen = self.split.indices(part)
-        units = [self.split.units[index] for index in chosen] if self.split.units else ()
-        return Labelled([self.audit.digests[index] for index in chosen], self._targets(part), self.kind, units)
+        """The images of a part; training images of weight 0 aren't among them."""
+        places = self._places(part)
+        digests = [self.audit.digests[place] for place in places]
+        units = [self.split.units[place] for place in places] if self.split.units else ()
+        return Labelled(digests, self._targets(part), self.kind, units, weights_of(self._samples(part)))
+
+    def _places(self, part: Part) -> list[int]:
+        is_left = [part != "train" or sample.is_learned_from for sample in self.audit.samples]
+        return [place for place in self.split.indices(part) if is_left[place]]
+
+    def _samples(self, part: Part) -> list[Sample]:
+        return [self.audit.samples[place] for place in self._places(part)]
 
     def _targets(self, part: Part) -> np.ndarray:
-        labels = [self.audit.samples[index].label for index in self.split.indices(part)]
-        return KINDS[self.dataset.task].encode(labels, self.classes)
+        return KINDS[self.dataset.task].encode([sample.label for sample in self._samples(part)], self.classes)
 
     def absent(self, part: Part) -> list[str]:
         """The classes or labels that no image of a part has."""
-        counts = self.dataset.counts([self.audit.samples[index] for index in self.split.indices(part)])
+        counts = self.dataset.counts(self._samples(part))
         return [name for name, count in counts.items() if not count]
 
     def files(self, part: Part) -> list[ImageFile]:
         """The files of a part, in the same order."""
-        return [self.audit.samples[index].file for index in self.split.indices(part)]
+        return [sample.file for sample in self._samples(part)]
 
     def name(self, file: ImageFile) -> str:
         """What a file is called below the data's root, with forward slashes on every system."""

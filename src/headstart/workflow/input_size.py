@@ -24,7 +24,7 @@ from headstart.images.decode import header_of
 from headstart.images.file import ImageFile, read_file
 from headstart.images.views import PLAIN
 from headstart.learn.base_features import BaseFeatures
-from headstart.learn.finetune import Labelled
+from headstart.learn.labelled import Labelled
 from headstart.learn.probe import MOST_FOLDS, fit_probe
 from headstart.workflow.images import Images, from_all_over
 from headstart.workflow.session import Session
@@ -111,7 +111,7 @@ def _pixels(base: Base) -> int:
 def _loss(features: FeatureSet, part: Labelled, outputs: int, seed: int) -> float:
     """Of the best strength; infinite where there are too few images to tell."""
     rows = features.load([(digest, PLAIN) for digest in part.digests])
-    probe = fit_probe(rows, part.labels, outputs, seed, kind=part.kind, units=part.together)
+    probe = fit_probe(rows, part.labels, outputs, seed, kind=part.kind, units=part.together, weights=part.weights)
     return min(probe.cross_validated.values(), default=math.inf)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from headstart.features.extract import FeatureSet
 from headstart.images.views import PLAIN, Preset, View, exact_views
-from headstart.learn.finetune import Labelled
+from headstart.learn.labelled import Labelled
 from headstart.learn.probe import Probe, loss_of_views
 from headstart.workflow.classifiers import refit_in_views
 from headstart.workflow.images import Images
@@ -51,9 +51,8 @@ def choose_taught(
     losses: dict[Preset, float] = {}
     with session.watch.stage("probe", "Fitting the probe to views", len(presets), unit="presets") as advance:
         for preset, views in presets.items():
-            losses[preset] = loss_of_views(
-                probe, _in_views(pooled, train, views), train.labels, session.seed, train.together
-            )
+            in_views = _in_views(pooled, train, views)
+            losses[preset] = loss_of_views(probe, in_views, train.labels, session.seed, train.together, train.weights)
             advance(1)
     best = min(losses, key=lambda preset: losses[preset])
     best = best if losses[best] < (1 - SMALLEST_GAIN) * losses["none"] else "none"

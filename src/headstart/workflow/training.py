@@ -27,6 +27,7 @@ from headstart.images.views import PLAIN
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.decide import decide
 from headstart.learn.imbalance import ASKED, NAMES, Asked
+from headstart.learn.labelled import joined
 from headstart.learn.probe import Probe, fit_probe, most_fits
 from headstart.progress import Display, Stopwatch
 from headstart.run import Run, RunDraft
@@ -62,6 +63,7 @@ def train(
     image_column: str | None = None,
     label_columns: Sequence[str] = (),
     group_column: str | None = None,
+    weight_column: str | None = None,
     task: str = AUTO,
     base: str | Base = DEFAULT_BASE,
     weights: str | Path | None = None,
@@ -98,6 +100,8 @@ def train(
             columns that say 0 or 1 of a label each. By default they are found likewise.
         group_column: the table's column that says what each image was taken of, such as a patient: images of one are
             never both learned from and tested with. By default it is found by its name; "none" for no groups.
+        weight_column: the table's column of how much each image counts in learning, numbers from 0 on; each still
+            counts once in whatever is measured. By default it is found by its name; "none" for no weights.
         task: what the labels are, "classes" (one an image), "multi-label" (any number), "regression" (a number), or
             "auto": what the cells look like.
         base: the pretrained network to build on, by name (`headstart.bases()` lists them), the path of a Keras model
@@ -157,7 +161,7 @@ def train(
     tuning = TuningChoice(*how, test_views, parse_time(time))
     tuning.check()
     cache_folder = Path(cache) if cache else default_folder()
-    table = TableChoice(image_column, tuple(label_columns), task, group_column)
+    table = TableChoice(image_column, tuple(label_columns), task, group_column, weight_column)
     dataset = _read(data, table)  # before anything is fetched
     earlier = None if compare_to is None else read_earlier(compare_to, dataset)
     _check_balance(dataset, balance)
@@ -265,7 +269,8 @@ def _fit_probe(session: Session, images: Images, pooled: FeatureSet, balance: As
     with session.watch.stage("probe", "Fitting the probe", fits, unit="fits") as advance:
         wanted = [(digest, PLAIN) for digest in train.digests]
         features = pooled.load(wanted)
-        probe = fit_probe(features, labels, outputs, session.seed, advance, balance, kind, train.together)
+        settings = session.seed, advance, balance, kind
+        probe = fit_probe(features, labels, outputs, *settings, train.together, train.weights)
     if kind.task == "classes":
         session.choose("class balance", NAMES[probe.balancing.kind], probe.balancing.reason)
     smallest = f"smallest {kind.loss_name} in {probe.folds}-fold cross-validation"
@@ -332,7 +337,7 @@ def _refit_probe(session: Session, images: Images, probe: ProbeClassifier) -> No
     with session.watch.stage("probe", "Fitting the probe to all but the test images", total=1, unit="fits") as advance:
         probe.refit(*parts)
         advance(1)
-    count = sum(len(part.digests) for part in parts)
+    count = len(joined(*parts).learned_from.digests)
     session.choose("probe fitted to", f"{count:,} images", "training and validation, which has nothing left to decide")
 
 

@@ -15,9 +15,10 @@ from headstart.features.boundary import INPUT
 from headstart.features.extract import FeatureSet
 from headstart.images.views import View, make_views
 from headstart.learn.augmentation import Augmentation
-from headstart.learn.finetune import FineTuned, Labelled, Recipe, finetune, logits_in_views
+from headstart.learn.finetune import FineTuned, Recipe, finetune, logits_in_views
 from headstart.learn.freeze import trainable_as_now
 from headstart.learn.imbalance import measuring_weights
+from headstart.learn.labelled import Labelled
 from headstart.learn.probe import Probe
 from headstart.learn.soup import Soup, Weights, greedy_soup
 from headstart.report.wording import counted

@@ -94,10 +94,17 @@ class Classes(Kind):
         images = len(targets) / outputs
         return images, f"{images:.0f} training images a class"
 
-    def linear_fit(self, features: np.ndarray, targets: np.ndarray, outputs: int, balance: Balance) -> LinearFit:
+    def linear_fit(
+        self,
+        features: np.ndarray,
+        targets: np.ndarray,
+        outputs: int,
+        balance: Balance,
+        weights: np.ndarray | None = None,
+    ) -> LinearFit:
         from headstart.learn.linear import ClassesFit
 
-        return ClassesFit(features, targets, outputs, balance)
+        return ClassesFit(features, targets, outputs, balance, weights)
 
     def training_targets(self, targets: np.ndarray, outputs: int) -> np.ndarray:
         return np.asarray(np.eye(outputs, dtype=np.float32)[targets])

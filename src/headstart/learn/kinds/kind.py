@@ -113,8 +113,15 @@ class Kind(ABC):
         """How many images there are to learn each output from, as a number and in words."""
 
     @abstractmethod
-    def linear_fit(self, features: np.ndarray, targets: np.ndarray, outputs: int, balance: Balance) -> LinearFit:
-        """The fit of a probe to pooled features, float32, shape (images, features)."""
+    def linear_fit(
+        self,
+        features: np.ndarray,
+        targets: np.ndarray,
+        outputs: int,
+        balance: Balance,
+        weights: np.ndarray | None = None,
+    ) -> LinearFit:
+        """The fit of a probe to pooled features, float32, shape (images, features), of images that count so much."""
 
     @abstractmethod
     def training_targets(self, targets: np.ndarray, outputs: int) -> np.ndarray:

@@ -115,10 +115,17 @@ class MultiLabel(Kind):
         images = float(targets.sum()) / outputs
         return images, f"{images:.0f} training images a label"
 
-    def linear_fit(self, features: np.ndarray, targets: np.ndarray, outputs: int, balance: Balance) -> LinearFit:
+    def linear_fit(
+        self,
+        features: np.ndarray,
+        targets: np.ndarray,
+        outputs: int,
+        balance: Balance,
+        weights: np.ndarray | None = None,
+    ) -> LinearFit:
         from headstart.learn.linear import LabelsFit
 
-        return LabelsFit(features, targets)
+        return LabelsFit(features, targets, weights)
 
     def training_targets(self, targets: np.ndarray, outputs: int) -> np.ndarray:
         return targets

@@ -118,10 +118,17 @@ class Regression(Kind):
         images = len(targets)
         return images / AS_CLASSES, f"{images} training images, which is as {images // AS_CLASSES} a class"
 
-    def linear_fit(self, features: np.ndarray, targets: np.ndarray, outputs: int, balance: Balance) -> LinearFit:
+    def linear_fit(
+        self,
+        features: np.ndarray,
+        targets: np.ndarray,
+        outputs: int,
+        balance: Balance,
+        weights: np.ndarray | None = None,
+    ) -> LinearFit:
         from headstart.learn.linear import NumbersFit
 
-        return NumbersFit(features, self._standardised(targets))
+        return NumbersFit(features, self._standardised(targets), weights)
 
     def training_targets(self, targets: np.ndarray, outputs: int) -> np.ndarray:
         return self._standardised(targets)[:, None]
