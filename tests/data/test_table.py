@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headstart.data.dataset import Dataset, Sample
+from headstart.data.dataset import Dataset, Part, Sample
 from headstart.data.source import read_source
 from headstart.data.table import TableChoice
 from headstart.errors import DataError, HeadstartError, UnknownNameError, UsageError
@@ -137,7 +137,8 @@ def test_a_relative_table_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (f"file,label\n{'x' * 5000},cat\n", "there is no file 'xxx"),
         (
             "file,label,split\na.png,cat,train\nb.png,dog,holdout\n",
-            "row 3, column 'split': 'holdout' is no part; write train, validation or test, or rename the column",
+            "row 3, column 'split': 'holdout' is no part; write train, validation or test, or leave "
+            "the column alone with --split-column none",
         ),
         ("file,label,split\na.png,cat,train\nb.png,dog,\n", "row 3, column 'split': there is no part"),
         ("file,label,split\na.png,cat,test\nb.png,dog,test\n", "has no row of the training part"),
@@ -240,3 +241,21 @@ def test_labels_and_paths_are_no_groups(tmp_path: Path) -> None:
             read(tmp_path, "file,label\na.png,cat\nb.png,dog\n", label_columns=("label",), group_column=column)
     with pytest.raises(UnknownNameError, match="named 'patint'; did you mean 'patient'"):
         read(tmp_path, "file,label,patient\na.png,cat,1\nb.png,dog,1\n", group_column="patint")
+
+
+def test_a_column_of_parts_can_be_named_or_let_go(tmp_path: Path) -> None:
+    text = "file,label,fold,split\na.png,cat,train,test\nb.png,dog,train,train\nc.png,cat,test,train\n"
+
+    def parts(**choice: Any) -> list[Part | None]:
+        return [sample.part for sample in read(tmp_path, text, **choice).samples]
+
+    assert parts() == ["test", "train", "train"]
+    assert parts(split_column="fold") == ["train", "train", "test"]
+    assert parts(split_column="none") == [None] * 3
+    assert TableChoice(split_column="fold").options() == ["--split-column", "fold"]
+    told = read(tmp_path, text, split_column="fold").choices
+    assert ("parts", "column 'fold'", "as asked") in told
+    with pytest.raises(UsageError, match="the column 'label' can't hold splits as well; name another with --split-col"):
+        read(tmp_path, text, label_columns=("label",), split_column="label")
+    with pytest.raises(DataError, match="row 2, column 'label': 'cat' is no part"):
+        read(tmp_path, text, label_columns=("fold",), split_column="label")

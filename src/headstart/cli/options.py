@@ -64,6 +64,14 @@ WeightColumnOption = Annotated[
         help="The table's column of how much an image counts in learning, from 0 on; else it is found.",
     ),
 ]
+SplitColumnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split-column",
+        metavar="NAME|none",
+        help="The table's column of parts: train, validation or test; else it is found.",
+    ),
+]
 TaskOption = Annotated[
     str,
     typer.Option(

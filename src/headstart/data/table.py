@@ -25,7 +25,7 @@ LONGEST_SHOWN = 200
 IMAGE_NAMES = ("image", "file", "path", "filename", "filepath", "imagepath", "imagefile", "img", "picture", "photo")
 LABEL_NAMES = ("label", "labels", "class", "classes", "target", "targets", "category", "tag", "tags", "grade", "cls")
 PART_COLUMNS = ("split", "part", "set", "subset")
-# Instead of a column, to leave groups or weights alone.
+# Instead of a column, to leave groups, weights or parts alone.
 NO_COLUMN = "none"
 # Of what images are taken several times; with "id" after it, or not.
 GROUP_NAMES = (
@@ -56,6 +56,7 @@ class TableChoice:
         task: "auto", or what the labels are.
         group_column: that says what an image was taken of, or "none".
         weight_column: that says how much an image counts in learning, or "none".
+        split_column: that says which part an image is in, or "none".
     """
 
     image_column: str | None = None
@@ -63,6 +64,7 @@ class TableChoice:
     task: str = AUTO
     group_column: str | None = None
     weight_column: str | None = None
+    split_column: str | None = None
 
     def check(self) -> None:
         """Refuses a task that there isn't.
@@ -84,7 +86,8 @@ class TableChoice:
         labels = [word for column in self.label_columns for word in ("--label-column", column)]
         groups = [] if self.group_column is None else ["--group-column", self.group_column]
         weights = [] if self.weight_column is None else ["--weight-column", self.weight_column]
-        return image + labels + groups + weights + ([] if self.task == AUTO else ["--task", self.task])
+        parts = [] if self.split_column is None else ["--split-column", self.split_column]
+        return image + labels + groups + weights + parts + ([] if self.task == AUTO else ["--task", self.task])
 
 
 def images_of(table: Table, choice: TableChoice) -> Dataset:
@@ -99,7 +102,7 @@ def images_of(table: Table, choice: TableChoice) -> Dataset:
             there is nothing to learn something from.
     """
     image, why_image = _image_column(table, choice.image_column)
-    part = _part_column(table)
+    part, why_part = _part_column(table, choice, {image, choice.group_column, choice.weight_column})
     taken = {image, part}
     group, why_group = _group_column(table, choice, taken | {choice.weight_column})
     weight, why_weight = _weight_column(table, choice, taken | {group})
@@ -117,7 +120,7 @@ def images_of(table: Table, choice: TableChoice) -> Dataset:
         ("labels", f"column{'s' * (len(columns) > 1)} {', '.join(map(repr, columns))}", why_labels),
         ("task", labels.task, labels.reason),
     ]
-    choices += [("parts", f"column {part!r}", "called so, and holds their names")] if part else []
+    choices += [("parts", f"column {part!r}", why_part)] if part else []
     choices += [("groups", f"column {group!r}", f"{why_group}; {_counted(groups)}")] if group else []
     choices += _choice_of_weights(weight, why_weight, samples)
     root = table.path if image in table.images else _root(table.path, [Path(str(file)) for file in files])
@@ -151,9 +154,13 @@ def _image_column(table: Table, asked: str | None) -> tuple[str, str]:
     )
 
 
-def _part_column(table: Table) -> str | None:
-    """A column that is called so and holds the name of a part somewhere."""
-    return next((column for column in table.columns if _is_of_parts(table, column)), None)
+def _part_column(table: Table, choice: TableChoice, taken: set[str | None]) -> tuple[str | None, str]:
+    """The one that was asked for, or one that is called so and holds the name of a part somewhere."""
+    taken = taken | set(choice.label_columns)
+    if choice.split_column is not None:
+        return _asked_for(table, choice.split_column, taken, "split"), AS_ASKED
+    found = (column for column in table.columns if column not in taken and _is_of_parts(table, column))
+    return next(found, None), "called so, and holds their names"
 
 
 def _is_of_parts(table: Table, column: str) -> bool:
@@ -311,7 +318,8 @@ def _parts(table: Table, column: str) -> list[Part | None]:
         part = PART_NAMES.get(cell.lower())
         if part is None:
             shown = f"{cell!r} is no part" if cell else "there is no part"
-            raise table.problem(row, column, shown, "write train, validation or test, or rename the column")
+            mend = "write train, validation or test, or leave the column alone with --split-column none"
+            raise table.problem(row, column, shown, mend)
         parts.append(part)
     return parts
 

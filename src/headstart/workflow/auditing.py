@@ -45,6 +45,7 @@ def audit(
     label_columns: Sequence[str] = (),
     group_column: str | None = None,
     weight_column: str | None = None,
+    split_column: str | None = None,
     task: str = AUTO,
     base: str | Base = DEFAULT_BASE,
     weights: str | Path | None = None,
@@ -61,10 +62,11 @@ def audit(
 
     Args:
         data: what `train` takes, or a folder of images without labels.
-        image_column: a table's column of paths; this and the next four are found where they are left out.
+        image_column: a table's column of paths; this and the next five are found where they are left out.
         label_columns: its column of classes, labels or numbers, or several columns of 0 and 1.
         group_column: its column of what each image was taken of, or "none".
         weight_column: its column of how much each image counts in learning, or "none".
+        split_column: its column of parts, or "none".
         task: "classes", "multi-label", "regression" or "auto".
         base: the pretrained network whose features are looked at: a name, a Keras model file, or a base.
         weights: its weights: a file, a folder, or an http(s) address.
@@ -85,7 +87,9 @@ def audit(
     """
     prefer_onednn()
     watch = Stopwatch(display)
-    dataset = _read(data, TableChoice(image_column, tuple(label_columns), task, group_column, weight_column))
+    dataset = _read(
+        data, TableChoice(image_column, tuple(label_columns), task, group_column, weight_column, split_column)
+    )
     cache_folder = Path(cache) if cache else default_folder()
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
     chosen_base = choice.resolve(cache_folder, display)

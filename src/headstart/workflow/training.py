@@ -64,6 +64,7 @@ def train(
     label_columns: Sequence[str] = (),
     group_column: str | None = None,
     weight_column: str | None = None,
+    split_column: str | None = None,
     task: str = AUTO,
     base: str | Base = DEFAULT_BASE,
     weights: str | Path | None = None,
@@ -102,6 +103,8 @@ def train(
             never both learned from and tested with. By default it is found by its name; "none" for no groups.
         weight_column: the table's column of how much each image counts in learning, numbers from 0 on; each still
             counts once in whatever is measured. By default it is found by its name; "none" for no weights.
+        split_column: the table's column of parts, train, validation or test. By default it is found by its name; "none"
+            for none, so that parts are drawn.
         task: what the labels are, "classes" (one an image), "multi-label" (any number), "regression" (a number), or
             "auto": what the cells look like.
         base: the pretrained network to build on, by name (`headstart.bases()` lists them), the path of a Keras model
@@ -161,7 +164,7 @@ def train(
     tuning = TuningChoice(*how, test_views, parse_time(time))
     tuning.check()
     cache_folder = Path(cache) if cache else default_folder()
-    table = TableChoice(image_column, tuple(label_columns), task, group_column, weight_column)
+    table = TableChoice(image_column, tuple(label_columns), task, group_column, weight_column, split_column)
     dataset = _read(data, table)  # before anything is fetched
     earlier = None if compare_to is None else read_earlier(compare_to, dataset)
     _check_balance(dataset, balance)
