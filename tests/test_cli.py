@@ -17,8 +17,8 @@ from headstart.learn.checkpoint import Checkpoints, Saved
 from headstart.run import Run
 
 Command = Callable[..., Any]
-# Of 72 images: features, looks, and what came of comparing those.
-VALUES = 2 * 72 + 1
+# Of 72 images: features, looks, and what came of looking for near-duplicates, odd ones and suspect labels.
+VALUES = 2 * 72 + 3
 COMMANDS = ["train", "audit", "demo", "predict", "bases", "cache info", "cache prune"]
 
 

@@ -42,8 +42,15 @@ def story(*, images: int = 200, skill: float = 2.0, names: tuple[str, ...] = NAM
         split=SimpleNamespace(origin="drawn", images={"train": 500, "validation": 100, "test": images}),
     )
     counts = Counter({(name, "train"): 5 * number for number, name in enumerate(names, 1)})
+    files = {"image": lambda name: None}  # they are gone
     evidence: Any = SimpleNamespace(
-        manifest=manifest, labels=names, test=test, predictions=predictions, part_counts=counts, metrics={"test": test}
+        manifest=manifest,
+        labels=names,
+        test=test,
+        predictions=predictions,
+        part_counts=counts,
+        metrics={"test": test},
+        **files,
     )
     return LabelStory(evidence)
 

@@ -20,7 +20,19 @@ MEASURES = {"accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "n"}
 
 def test_metrics_hold_all_that_is_promised(trained: Run) -> None:
     metrics = trained.metrics
-    parts = {"chosen", "test", "probe", "finetune", "comparison", "balance", "views", "seconds", "features"}
+    parts = {
+        "chosen",
+        "test",
+        "probe",
+        "finetune",
+        "comparison",
+        "balance",
+        "views",
+        "audit",
+        "earlier",
+        "seconds",
+        "features",
+    }
     assert set(metrics) == parts
     assert metrics["test"].keys() >= MEASURES | {"accuracy_ci95", "per_class", "confusion"}
     assert metrics["probe"].keys() >= MEASURES | {"strength", "folds"}

@@ -346,7 +346,7 @@ def test_the_stores_place_may_come_from_the_environment(
     monkeypatch.setenv("HEADSTART_CACHE", str(fresh_cache))
     run = train(photos, tmp_path / "run", base="untrained", finetune=False, augment="none")
     assert run.metrics["features"] == {"computed": 72, "reused": 0}
-    assert features_in(fresh_cache / "features.sqlite") == 2 * 72 + 1  # with looks, and what came of comparing them
+    assert features_in(fresh_cache / "features.sqlite") == 2 * 72 + 3  # with looks, and three things that were found
 
 
 @pytest.mark.real

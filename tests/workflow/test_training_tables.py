@@ -322,7 +322,7 @@ def test_a_list_of_pairs_comes_to_the_same_as_a_table(tables: Path, warm_cache: 
     assert run.manifest.data.fingerprint == other.manifest.data.fingerprint
     assert run.manifest.data.root == str(tables)
     assert "'(120 images, a list in Python)'" in run.manifest.command
-    assert choices(run)["images"] == "120 pairs"
+    assert choices(run)["images"] == "120 pairs of a path and a label"
     assert train_probe(iter(pairs), tmp_path / "once", warm_cache).manifest.command == run.manifest.command.replace(
         str(tmp_path / "run"), str(tmp_path / "once")
     )

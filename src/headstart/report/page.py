@@ -23,6 +23,7 @@ CANDIDATES = {"probe": "Probe", "finetune": "Fine-tuned"}
 STAGES = {
     "prepare": "Preparing the base",
     "features": "Features",
+    "inspect": "Looking images over",
     "probe": "Probe",
     "finetune": "Fine-tuning",
     "evaluate": "Evaluation",
