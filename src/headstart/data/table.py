@@ -102,7 +102,7 @@ def images_of(table: Table, choice: TableChoice) -> Dataset:
             there is nothing to learn something from.
     """
     image, why_image = _image_column(table, choice.image_column)
-    part, why_part = _part_column(table, choice, {image, choice.group_column, choice.weight_column})
+    part, why_part = _part_column(table, choice, image)
     taken = {image, part}
     group, why_group = _group_column(table, choice, taken | {choice.weight_column})
     weight, why_weight = _weight_column(table, choice, taken | {group})
@@ -154,12 +154,12 @@ def _image_column(table: Table, asked: str | None) -> tuple[str, str]:
     )
 
 
-def _part_column(table: Table, choice: TableChoice, taken: set[str | None]) -> tuple[str | None, str]:
+def _part_column(table: Table, choice: TableChoice, image: str) -> tuple[str | None, str]:
     """The one that was asked for, or one that is called so and holds the name of a part somewhere."""
-    taken = taken | set(choice.label_columns)
     if choice.split_column is not None:
+        taken = {image, choice.group_column, choice.weight_column, *choice.label_columns}
         return _asked_for(table, choice.split_column, taken, "split"), AS_ASKED
-    found = (column for column in table.columns if column not in taken and _is_of_parts(table, column))
+    found = (column for column in table.columns if _is_of_parts(table, column))
     return next(found, None), "called so, and holds their names"
 
 
