@@ -284,3 +284,24 @@ def test_where_classes_are_of_similar_size_nothing_is_said_of_balance(usual_repo
     text = plain(Page(usual_report).text)
     assert "counting alike;" not in text
     assert "Every class counts" not in text
+
+
+def test_what_was_found_is_told_but_for_files_that_are_left_out(fake_run) -> None:
+    run = fake_run()
+    manifest = run.write()
+    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    findings = [
+        {"key": key, "title": title, "tone": tone, "sentence": f"{title} it is.", "mend": "", "images": 1}
+        for key, title, tone in (
+            ("unreadable", "Unreadable files", "fair"),
+            ("contradictions", "The same file, told apart", "poor"),
+            ("shortcuts", "Shortcuts", "poor"),
+            ("odd-ones", "Odd ones", "good"),
+        )
+    ]
+    (run.folder / "metrics.json").write_text(json.dumps(metrics | {"audit": findings}), encoding="utf-8")
+    write_report(run.folder, manifest)
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    told = [finding["title"] for finding in findings if f"<dt>{finding['title']}</dt>" in page]
+    assert told == ["Shortcuts"]
+    assert "These images were learned from all the same." in page

@@ -14,7 +14,7 @@ from headstart.data.cells import as_text
 from headstart.data.dataset import Dataset
 from headstart.data.table import AUTO, TableChoice, images_of
 from headstart.data.table_file import Table
-from headstart.errors import DataError, UsageError
+from headstart.errors import DataError, ImageError, UsageError
 from headstart.images.arrays import Arrays, check_array
 
 # A path, or an image as an array, with a class, a number, or a list of labels.
@@ -66,9 +66,11 @@ def _pair(number: int, pair: Any) -> tuple[Any, Any]:
 def _called(number: int, image: Any, digits: int) -> str:
     """The path, or an array's number with as many digits as the last one has, so that names are in the list's order."""
     if isinstance(image, np.ndarray):
-        if problem := check_array(image):
-            what, _, mend = problem.partition("; ")
-            raise DataError(f"{_NAME}, row {number}: the array is no image: {what}", mend or "mend it")
+        try:
+            check_array(image)
+        except ImageError as error:
+            problem = f"{_NAME}, row {number}: the array is no image: {error.problem}"
+            raise DataError(problem, error.mend) from None
         return f"{number:0{digits}}"
     if not isinstance(image, str | os.PathLike):
         raise UsageError(

@@ -32,8 +32,7 @@ class Arrays:
 
     def read(self, key: str, most: int) -> bytes:
         array = self._arrays[int(key)]
-        if problem := check_array(array):  # somebody may have changed it since
-            raise ImageError(problem)
+        check_array(array)  # somebody may have changed it since
         file = io.BytesIO()
         _picture(array).save(file, "PNG", compress_level=0)  # compressing would take longer than decoding
         return file.getvalue()[:most]
@@ -42,24 +41,25 @@ class Arrays:
         return self._arrays[int(key)].nbytes
 
 
-def check_array(array: np.ndarray) -> str | None:
-    """Why an array is no image, with what to do about it; None if it is one.
+def check_array(array: np.ndarray) -> None:
+    """Refuses an array that is no image.
 
     An image is uint8, bool, or, with one channel, uint16, of shape (height, width) or (height, width, 1, 3 or 4
     channels); a fourth one is its opacity.
+
+    Raises:
+        ImageError: why it is none.
     """
     shape = array.shape
     if array.ndim not in (2, 3) or 0 in shape:
-        return f"its shape is {shape}; give (height, width) or (height, width, channels)"
+        raise ImageError(f"its shape is {shape}", "give (height, width) or (height, width, channels)")
     if array.ndim == 3 and shape[2] not in CHANNELS:
-        first = "; channels come last: np.moveaxis(x, 0, -1)" if shape[0] in CHANNELS else ""
-        return f"its shape is {shape}, and images have 1, 3 or 4 channels{first}"
-    if array.dtype in (np.uint8, np.bool_):
-        return None
-    if array.dtype == np.uint16:
-        is_grey = array.ndim == 2 or shape[2] == 1
-        return None if is_grey else f"it has colours of uint16; {MEND}: (x // 257).astype('uint8')"
-    return f"it is of {array.dtype}; {MEND}: {_conversion(array)}"
+        last = "channels come last: np.moveaxis(x, 0, -1)" if shape[0] in CHANNELS else "give one of these"
+        raise ImageError(f"its shape is {shape}, and images have 1, 3 or 4 channels", last)
+    if array.dtype == np.uint16 and array.ndim == 3 and shape[2] > 1:
+        raise ImageError("it has colours of uint16", f"{MEND}: (x // 257).astype('uint8')")
+    if array.dtype not in (np.uint8, np.bool_, np.uint16):
+        raise ImageError(f"it is of {array.dtype}", f"{MEND}: {_conversion(array)}")
 
 
 def _conversion(array: np.ndarray) -> str:

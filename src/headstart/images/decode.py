@@ -19,6 +19,7 @@ from headstart.images.heif import HEIF, is_heif, learn_to_read
 from headstart.images.limits import (
     MAX_EXIF_BYTES,
     MAX_PIXELS,
+    SIXTEEN_BIT,
     CountedReader,
     bytes_beside,
     bytes_of,
@@ -42,7 +43,6 @@ _UPRIGHT = {
 _WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 # Of which a large image is converted at a time.
 _BAND_PIXELS = 2**20
-_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 def decode(data: bytes, *, smallest: tuple[int, int] | None = None) -> Image.Image:
@@ -146,7 +146,7 @@ def _plain_mode(image: Image.Image) -> str:
     if image.mode in ("I", "F"):
         raise ImageError("32-bit pixels have no agreed white; save the image with 8 or 16 bits a channel")
     is_opaque_grey = image.mode in ("1", "L") and "transparency" not in image.info
-    return "L" if is_opaque_grey or image.mode in _SIXTEEN_BIT else "RGB"
+    return "L" if is_opaque_grey or image.mode in SIXTEEN_BIT else "RGB"
 
 
 def _is_plain(image: Image.Image) -> bool:
@@ -162,7 +162,7 @@ def _to_grey_or_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _in_known_mode(image: Image.Image) -> Image.Image:
     """In one that a profile may be of."""
-    if image.mode in _SIXTEEN_BIT:
+    if image.mode in SIXTEEN_BIT:
         return _from_sixteen_bit(image)
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
         return _on_white(image)

@@ -27,7 +27,7 @@ MAX_MEMORY = 450_000_000
 # Bytes a pixel that decoders hold beside the image itself: canvases, planes, and the pixels as bytes.
 _BESIDE = {"WEBP": 12, "AVIF": 8, "HEIF": 5}
 _OF_A_COEFFICIENT, _OF_A_STRIP = 2, 8
-_ONE_BYTE, _TWO_BYTES = ("1", "L", "P"), ("I;16", "I;16L", "I;16B", "I;16N")
+_ONE_BYTE, SIXTEEN_BIT = ("1", "L", "P"), ("I;16", "I;16L", "I;16B", "I;16N")
 
 # Pillow undoes run lengths of BMP files in Python, 100 ns a pixel.
 MAX_RUN_LENGTH_PIXELS = 2**23
@@ -120,7 +120,7 @@ def check_memory(size: tuple[int, int], taken: int) -> None:
 
 def bytes_of(size: tuple[int, int], mode: str) -> int:
     """Bytes that the pixels of an image of a size and a mode take."""
-    return prod(size) * (1 if mode in _ONE_BYTE else 2 if mode in _TWO_BYTES else 4)
+    return prod(size) * (1 if mode in _ONE_BYTE else 2 if mode in SIXTEEN_BIT else 4)
 
 
 def bytes_beside(image: Image.Image, data: bytes) -> int:

@@ -108,6 +108,11 @@ def groups(pairs: Sequence[Pair]) -> list[tuple[int, ...]]:
     return [tuple(group) for group in found.values()]
 
 
+def linked(digests: Sequence[str], pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
+    """The digests of images that are linked by pairs, group by group; `digests` has all, by place."""
+    return [tuple(digests[place] for place in group) for group in groups(pairs)]
+
+
 def _described(thumbnails: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What pairs are found by: broad patterns, and coarse pictures; a row an image that is shown.
 

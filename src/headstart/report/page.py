@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MOST_QUARANTINED = 50
+# Findings about files that aren't learned from; the page lists these by themselves.
+LEFT_OUT = ("unreadable", "contradictions")
 CANDIDATES = {"probe": "Probe", "finetune": "Fine-tuned"}
 STAGES = {
     "prepare": "Preparing the base",
@@ -111,7 +113,9 @@ def _images(evidence: Evidence) -> dict[str, Any]:
     found, audit = evidence.quarantined, evidence.metrics.get("audit", [])
     return {
         "audit": audit,
-        "audit_findings": [finding for finding in audit if finding["tone"] != "good"],
+        "audit_findings": [
+            finding for finding in audit if finding["tone"] != "good" and finding["key"] not in LEFT_OUT
+        ],
         "quarantined": list(found[:MOST_QUARANTINED]),
         "quarantined_more": len(found[MOST_QUARANTINED:]),
     }

@@ -14,6 +14,7 @@ import numpy as np
 from headstart.data.dataset import PARTS
 from headstart.data.labels import written
 from headstart.data.layout import readable
+from headstart.inspection.findings import Finding
 from headstart.learn.course import Epoch
 from headstart.learn.kinds import CLASSES, Kind
 from headstart.learn.probe import Probe
@@ -51,7 +52,13 @@ def test_metrics(
 
 
 def run_metrics(
-    session: Session, probe: Probe, outcome: Outcome, test: dict[str, Any], views: dict[str, Any] | None
+    session: Session,
+    probe: Probe,
+    outcome: Outcome,
+    test: dict[str, Any],
+    views: dict[str, Any] | None,
+    findings: Sequence[Finding],
+    earlier: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """All of metrics.json."""
     decision = outcome.decision
@@ -64,6 +71,8 @@ def run_metrics(
         "comparison": decision.comparison and asdict(decision.comparison) | compared,
         "balance": asdict(probe.balancing) if probe.kind.task == "classes" else None,
         "views": views,
+        "audit": [finding.summary() for finding in findings],
+        "earlier": earlier,
         "seconds": _seconds(session),
         "features": {"computed": session.computed, "reused": session.reused},
     }

@@ -19,7 +19,7 @@ from headstart.images.file import ImageFile, name_within
 from headstart.inspection.confusable import confusable
 from headstart.inspection.findings import Finding, Item, Tone
 from headstart.inspection.label_suspects import Suspect, suspect_classes, suspect_labels, suspect_numbers
-from headstart.inspection.near_duplicates import Pair, groups
+from headstart.inspection.near_duplicates import Pair, groups, linked
 from headstart.inspection.odd_ones import OddOne
 from headstart.inspection.quality import flaws
 from headstart.inspection.shortcuts import Shortcut, in_bins, shortcuts
@@ -88,8 +88,7 @@ class Examined:
     @cached_property
     def alike(self) -> list[tuple[str, ...]]:
         """The digests of near-duplicates, group by group."""
-        digests = [self.left.digests[place] for place in self.first]
-        return [tuple(digests[place] for place in group) for group in groups(self.pairs)]
+        return linked([self.left.digests[place] for place in self.first], self.pairs)
 
     def group_names(self) -> dict[str, str]:
         """The name of each near-duplicate's group, by digest: that of its first file."""

@@ -18,7 +18,7 @@ from headstart.features.extract import FeatureSet, cpu_cores
 from headstart.images.decode import Header, header_of
 from headstart.images.file import ImageFile, read_file
 from headstart.images.views import PLAIN
-from headstart.inspection.near_duplicates import groups
+from headstart.inspection.near_duplicates import linked
 from headstart.inspection.odd_ones import OddOne, odd_ones
 from headstart.learn.kinds import KINDS, Kind
 from headstart.learn.labelled import weights_at
@@ -48,8 +48,8 @@ def examine(session: Session, dataset: Dataset, left: Audit, pooled: FeatureSet)
     looks = looks.measures_alone()  # before features fill the memory, where there are very many images
     features = pooled.load([(digest, PLAIN) for digest in different])
     odd = _odd_ones(session, different, pooled, features)
-    alike = [[different[place] for place in group] for group in groups(pairs)]
-    units = units_of([(sample.group, digest) for sample, digest in zip(samples, different, strict=True)], alike)
+    grouped = [(sample.group, digest) for sample, digest in zip(samples, different, strict=True)]
+    units = units_of(grouped, linked(different, pairs))
     kind, targets = _kind(dataset, samples)
     scores = None
     if kind is not None and targets is not None:

@@ -66,10 +66,9 @@ def finish(
         test = test_metrics(predictions, labels, images.classes, session.seed, kind)
     draft.write_weights(WEIGHTS, chosen.arrays())
     write_tables(draft, images, predictions, kind)
-    metrics = run_metrics(session, probe, outcome, test, view_metrics(outcome, gain, latency))
-    metrics["audit"] = [finding.summary() for finding in images.findings]
-    metrics["earlier"] = earlier and _compare(session, draft, images, predictions, kind, earlier)
-    draft.write_json(METRICS, metrics)
+    compared = _compare(session, draft, images, predictions, kind, earlier) if earlier else None
+    views = view_metrics(outcome, gain, latency)
+    draft.write_json(METRICS, run_metrics(session, probe, outcome, test, views, images.findings, compared))
     manifest = make_manifest(session, images, outcome, command)
     with session.watch.stage("report", "Writing the report", total=None, unit="files"), draft.writing():
         write_card(draft.folder, manifest)

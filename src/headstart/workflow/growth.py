@@ -109,22 +109,22 @@ def answer_both(
     Raises:
         DataError: an image can't be read any more.
     """
-    places = images.split.indices("test")
-    fair = [row for row, place in enumerate(places) if _since(earlier, images.audit.digests[place]) is not None]
-    files = [images.audit.samples[places[row]].file for row in fair]
-    said = earlier.run.predict_files(files, advance)
+    tested = [(images.audit.samples[place], images.audit.digests[place]) for place in images.split.indices("test")]
+    fair = [
+        (row, sample, since)
+        for row, (sample, digest) in enumerate(tested)
+        if (since := _since(earlier, digest)) is not None
+    ]
+    said = earlier.run.predict_files([sample.file for _, sample, _ in fair], advance)
     answers = answers_of(kind, images.classes)
     found = []
-    for row, before in zip(fair, said, strict=True):
-        sample, digest = images.audit.samples[places[row]], images.audit.digests[places[row]]
+    for (row, sample, since), before in zip(fair, said, strict=True):
         if before.error:
             raise DataError(f"{sample.file} can't be read any more: {before.error}", "leave the images alone")
         now = answers.answer(before.source, predictions[row])
         losses = _loss(before, sample.label), _loss(now, sample.label)
-        since = cast(Since, _since(earlier, digest))
-        change = _change(before, now, losses)
-        row_of = images.name(sample.file), since, written(sample.label), _words(before), _words(now), change, losses
-        found.append(Answered(*row_of))
+        told = written(sample.label), _words(before), _words(now), _change(before, now, losses)
+        found.append(Answered(images.name(sample.file), since, *told, losses))
     return found
 
 
