@@ -101,4 +101,8 @@ def test_looks_are_kept_with_the_features_and_made_up_for_without_running_the_ne
     direct = LookEngine(SPEC).look(SPEC.render(files[4].read_bytes())[0])
     assert np.allclose(found.thumbnails[4].ravel(), direct[3:], atol=0.1)
     assert found.thumbnails.dtype == np.float16  # of very many images, twice as much would fill the memory
+    alone = found.measures_alone()
+    assert alone.thumbnails.size == 0
+    assert alone.thumbnails.base is None  # the memory isn't held on to
+    assert np.array_equal(alone.contrast, found.contrast)
     assert found.brightness.shape == found.contrast.shape == found.sharpness.shape == (6,)

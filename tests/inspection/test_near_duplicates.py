@@ -43,6 +43,13 @@ def test_pairs_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(done) == 32
 
 
+def test_all_pairs_of_many_copies_are_found_among_many_pictures() -> None:
+    some = thumbnails(module.FEW + 10)
+    pictures = np.stack([*some, *(some[5] * share for share in (0.95, 0.9, 0.85, 0.8))])
+    copies = [5, *range(len(some), len(some) + 4)]
+    assert found(pictures) == [(one, other) for one in copies for other in copies if one < other]
+
+
 def test_blank_pictures_have_nothing_to_tell_them_apart_by() -> None:
     blank = np.full((5, SIDE, SIDE), 200, np.float32)
     assert found(np.concatenate([thumbnails(5), blank])) == []

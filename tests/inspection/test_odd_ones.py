@@ -29,6 +29,13 @@ def test_nothing_is_odd_among_what_is_alike_and_a_small_group_is_no_oddity() -> 
     assert odd_ones(np.zeros((50, 4), np.float32), 0) == []
 
 
+def test_a_feature_that_hardly_any_image_has_makes_it_no_oddity_by_itself() -> None:
+    rows = features()
+    rows[:, 7] = 0
+    rows[40, 7] = 0.5  # fourteen deviations of that feature, and half of one of the others
+    assert odd_ones(rows, 0) == []
+
+
 @pytest.mark.parametrize(("alike", "odd"), [(3, 3), (4, 0)])
 def test_up_to_three_that_are_alike_are_odd_all_the_same(alike: int, odd: int) -> None:
     rows = features()

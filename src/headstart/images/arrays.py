@@ -74,4 +74,4 @@ def _picture(array: np.ndarray) -> Image.Image:
     pixels: Any = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     if pixels.dtype == np.bool_:
         pixels = pixels * np.uint8(255)
-    return Image.fromarray(np.ascontiguousarray(pixels))
+    return Image.fromarray(pixels)
