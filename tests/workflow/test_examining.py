@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from headstart.run import Run
-from headstart.workflow import audit, train
+from headstart.workflow import audit, examining, train
 
 MakeImages = Callable[..., Path]
 
@@ -59,3 +60,21 @@ def test_the_command_line_names_it(
     line = " ".join(done.out.split())
     assert "look at" in line
     assert "`headstart audit` shows them" in line
+
+
+def test_near_duplicates_are_held_out_together_where_labels_are_checked(
+    make_images: MakeImages, fresh_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_images(tmp_path / "photos", {"cat": 20, "dog": 20}, size=64)
+    Image.open(data / "cat" / "003.png").save(data / "cat" / "again.jpg", quality=92)
+    asked: list[Sequence[str]] = []
+    real = examining.out_of_fold
+
+    def spy(features: Any, targets: Any, outputs: int, seed: int, kind: Any, units: Sequence[str], *rest: Any) -> Any:
+        asked.append(units)
+        return real(features, targets, outputs, seed, kind, units, *rest)
+
+    monkeypatch.setattr(examining, "out_of_fold", spy)
+    audit(data, base="untrained", cache=fresh_cache)
+    (units,) = asked
+    assert (len(units), len(set(units))) == (41, 40)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -195,3 +198,23 @@ def test_a_run_whose_split_was_changed_is_refused(first: Run, photos: Path, warm
         file.write("more.png,0,cat,train\n")
     with pytest.raises(RunError, match=r"split\.csv isn't the file that was written"):
         train_again(photos, tmp_path / "run", warm_cache, compare_to=damaged)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (b"file,sha256,label,part\na.png,00,cat,holdout\n", "has parts that there aren't"),
+        (b"file,label,part\na.png,cat,train\n", "can't be read (KeyError('sha256'))"),
+    ],
+    ids=["part", "column"],
+)
+def test_a_run_whose_split_makes_no_sense_is_refused(
+    first: Run, photos: Path, warm_cache: Path, tmp_path: Path, table: bytes, message: str
+) -> None:
+    odd = Path(shutil.copytree(first.folder, tmp_path / "odd"))
+    (odd / "split.csv").write_bytes(table)
+    manifest = json.loads((odd / "manifest.json").read_text(encoding="utf-8"))
+    manifest["files"]["split.csv"] = hashlib.sha256(table).hexdigest()
+    (odd / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(RunError, match=re.escape(message)):
+        train_again(photos, tmp_path / "run", warm_cache, compare_to=odd)
