@@ -109,4 +109,4 @@ def test_answers_are_told_in_words() -> None:
 def test_labels_that_came_and_went_are_named(fake_run: Callable[..., Any]) -> None:
     found = growth_in(fake_run(), section(labels={"new": ["a", "b"], "gone": ["<c>"]}), [])
     assert found is not None
-    assert found.labels == "“a” and “b” are new; “<c>” is gone"
+    assert found.labels == "Classes: “a” and “b” are new; “<c>” is gone."

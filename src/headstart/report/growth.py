@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headstart.data.labels import Task
 from headstart.evaluation.comparison import SIGNIFICANCE
 from headstart.report.evidence import Evidence
 from headstart.report.pictures import MOST_PICTURES, Picture, picture
@@ -17,6 +18,7 @@ MEASURES: dict[str, tuple[str, bool, Callable[[float], str]]] = {
     "exact_match": ("share of images with all labels right", True, percent),
     "mae": ("mean absolute error", False, "{:.4g}".format),
 }
+NOUNS: dict[Task, str] = {"classes": "Classes", "multi-label": "Labels", "regression": "The number's name"}
 TESTED = {"old": "that both runs were tested with", "new": "that are new since"}
 CHANGES = {
     "mended": "went from wrong to right",
@@ -72,7 +74,7 @@ def growth_of(evidence: Evidence) -> Growth | None:
     return Growth(
         since=day(found["created"]),
         images=images_in_words(found["images"]),
-        labels=_labels(found["labels"]),
+        labels=_labels(evidence.kind.task, found["labels"]),
         measure=MEASURES[found["measure"]][0],
         lines=compared_lines(found),
         left_out=_left_out(found["left_out"]),
@@ -97,7 +99,7 @@ def compared_lines(found: Mapping[str, Any]) -> list[Line]:
     _, more_is_better, show = MEASURES[found["measure"]]
     return [
         Line(
-            f"{'Images'} {TESTED[since]}",
+            f"Images {TESTED[since]}",
             compared["images"],
             show(compared["earlier"]),
             show(compared["now"]),
@@ -122,9 +124,9 @@ def _verdict(compared: Mapping[str, Any], *, more_is_better: bool) -> str:
     return f"{'better' if better else 'worse'}, p = {compared['p_value']:.2g}{': could be chance' if chance else ''}"
 
 
-def _labels(labels: Mapping[str, list[str]]) -> str:
+def _labels(task: Task, labels: Mapping[str, list[str]]) -> str:
     told = [f"{listed([*map(quoted, names)])} {came}" for came, names in _came_and_went(labels) if names]
-    return "; ".join(told)
+    return f"{NOUNS[task]}: {'; '.join(told)}." if told else ""
 
 
 def _came_and_went(labels: Mapping[str, list[str]]) -> list[tuple[str, list[str]]]:
