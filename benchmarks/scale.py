@@ -7,6 +7,10 @@
 folders; or 200,000 textures of 32 pixels in ten, seen in that size. Each is audited from an empty store, audited once
 more, and trained on without fine-tuning, every time in a process of its own. With `--images`, the other count's rows
 of the result stay.
+
+Expect an audit of the 20,000 in 230 s from an empty store, 181 of them features, 11 s once more, and 1.5 GB at most; of
+the 200,000 in ten minutes, 211 s of them features, 96 s once more, training in 209 s, and 5.2 GB at most. Half an hour
+on two cores.
 """
 
 from __future__ import annotations
