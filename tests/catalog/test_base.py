@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import keras
 import numpy as np
 import pytest
 
 from headstart.catalog import untrained
 from headstart.catalog.base import Arrays, Base, WeightSource, assign
-from headstart.errors import WeightsError
+from headstart.errors import UnknownNameError, UsageError, WeightsError
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,49 @@ def test_a_base_maps_inputs_of_its_spec_to_a_map_of_its_features() -> None:
     base = untrained.BASE
     inputs = np.zeros((2, base.spec.height, base.spec.width, 3), np.float32)
     assert base.build()(inputs).shape == (2, 4, 4, base.features)
+
+
+def test_a_base_up_to_a_stage_gives_that_stages_map() -> None:
+    whole, lower = untrained.BASE, untrained.BASE.up_to("stage1")
+    inputs = np.random.default_rng(0).random((2, 32, 32, 3)).astype(np.float32)
+    model = whole.build()
+    expected = keras.Model(model.input, model.get_layer("stage1").output)(inputs)
+    np.testing.assert_array_equal(lower.build()(inputs), expected)
+    assert (lower.name, lower.stages, lower.widths, lower.features) == (
+        "untrained@stage1",
+        ("stage0", "stage1"),
+        (8, 16),
+        16,
+    )
+    assert lower.whole is whole
+    assert lower.fingerprint != whole.fingerprint
+    assert whole.up_to("stage2") is whole
+
+
+def test_a_base_up_to_a_stage_pools_the_one_below_where_the_whole_does() -> None:
+    base = replace(untrained.BASE, detail="stage1")
+    assert base.features == 32 + 3 * 16
+    assert (base.up_to("stage1").detail, base.up_to("stage1").features) == ("stage0", 16 + 3 * 8)
+    assert (base.up_to("stage0").detail, base.up_to("stage0").features) == (None, 8)
+
+
+def test_sizes_and_stages_go_together_in_either_order() -> None:
+    base = untrained.BASE
+    for lower in (base.up_to("stage1").with_size(48, 64), base.with_size(48, 64).up_to("stage1")):
+        assert lower.build().output.shape == (None, 12, 16, 16)
+        assert lower.name == "untrained@stage1"
+
+
+def test_a_lower_part_of_the_lower_part_is_one_of_the_whole() -> None:
+    lowest = untrained.BASE.up_to("stage1").up_to("stage0")
+    assert (lowest.name, lowest.stages, lowest.build().output.shape[-1]) == ("untrained@stage0", ("stage0",), 8)
+
+
+def test_what_is_no_stage_is_told_and_a_lower_part_has_no_top() -> None:
+    with pytest.raises(UnknownNameError, match="no stage named 'stage9'"):
+        untrained.BASE.up_to("stage9")
+    with pytest.raises(UsageError, match="stage0 has no ImageNet top"):
+        untrained.BASE.up_to("stage0").build(classes=10)
 
 
 def test_arrays_for_other_layers_are_left_alone() -> None:

@@ -70,6 +70,8 @@ def test_the_stages_of_a_base_are_cuts_in_the_order_of_the_network(base: Base) -
     cuts = [cut.layer for cut in find_cuts(network(base))]
     assert [cut for cut in cuts if cut in base.stages] == list(base.stages)
     assert base.stages[-1] == cuts[-1]
+    channels = {cut.layer: cut.shape[-1] for cut in find_cuts(network(base))}
+    assert [channels[stage] for stage in base.stages] == list(base.widths)
 
 
 @each_base
@@ -119,6 +121,12 @@ def test_a_base_is_found_whatever_its_case_and_hyphens(typed: str) -> None:
 
 def test_the_untrained_base_is_found_though_it_is_not_on_offer() -> None:
     assert get_base("untrained") not in bases()
+
+
+def test_a_name_may_say_up_to_which_stage_the_base_is_taken() -> None:
+    assert get_base("EfficientNet_Lite0@block10_add").name == "efficientnet-lite0@block10_add"
+    with pytest.raises(UnknownNameError, match="did you mean 'block10_add'"):
+        get_base("efficientnet-lite0@block10")
 
 
 def test_the_default_base_is_on_offer() -> None:

@@ -53,17 +53,17 @@ def test_a_block_has_a_shortcut_where_its_input_has_its_output_s_shape(
 
 
 def test_stages_end_with_the_last_block_of_each_row_of_the_table() -> None:
-    assert stage_ends(1.0, 1.0) == (
-        "stem_relu",
-        "block0_project_bn",
-        "block2_add",
-        "block4_add",
-        "block7_add",
-        "block10_add",
-        "block14_add",
-        "block15_project_bn",
-        "head_relu",
-    )
+    assert stage_ends(1.0, 1.0) == {
+        "stem_relu": 32,
+        "block0_project_bn": 16,
+        "block2_add": 24,
+        "block4_add": 40,
+        "block7_add": 80,
+        "block10_add": 112,
+        "block14_add": 192,
+        "block15_project_bn": 320,
+        "head_relu": 1280,
+    }
 
 
 class EveryTensor(dict[str, np.ndarray]):

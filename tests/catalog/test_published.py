@@ -137,9 +137,11 @@ def test_keras_asks_for_the_same_file_at_the_same_address(base: Base, monkeypatc
 
 @each_representative
 def test_stages_are_cuts_in_order_and_the_last_is_the_output(base: Base) -> None:
-    cuts = [cut.layer for cut in find_cuts(graph(base))]
-    assert [cut for cut in cuts if cut in base.stages] == list(base.stages)
-    assert base.stages[-1] == cuts[-1]
+    cuts = {cut.layer: cut.shape[-1] for cut in find_cuts(graph(base))}
+    assert [(cut, width) for cut, width in cuts.items() if cut in base.stages] == list(
+        zip(base.stages, base.widths, strict=True)
+    )
+    assert base.stages[-1] == list(cuts)[-1]
 
 
 @each_representative

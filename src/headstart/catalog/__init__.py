@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headstart.catalog.base import Base
+from headstart.catalog.base import UP_TO, Base
 from headstart.catalog.bundled import BUNDLED
 from headstart.catalog.published import APPLICATIONS
 from headstart.errors import UnknownNameError
@@ -20,13 +20,17 @@ def bases() -> tuple[Base, ...]:
 def get_base(name: str) -> Base:
     """The base of that name; case, hyphens and underscores don't matter.
 
+    Args:
+        name: of a base, or of one and a stage up to which it is taken, such as "resnet50@conv4_block6_out".
+
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is none, or it has no such stage.
     """
-    wanted = _plain(name)
+    whole, at, stage = name.partition(UP_TO)
+    wanted = _plain(whole)
     for base in _ALL:
         if _plain(base.name) == wanted:
-            return base
+            return base.up_to(stage) if at else base
     raise UnknownNameError("base", name, (base.name for base in bases()))
 
 

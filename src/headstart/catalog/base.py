@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from headstart.errors import UsageError, WeightsError
+from headstart.errors import UnknownNameError, UsageError, WeightsError
 from headstart.images.spec import ImageSpec
 
 if TYPE_CHECKING:
     import keras
 
+# Between the names of a base and of the stage that it is taken up to.
+UP_TO = "@"
 # Of an input's sides, in pixels: what lies beyond takes gigabytes an image.
 LARGEST = 2048
 
@@ -77,9 +79,9 @@ class Base:
         name: as people type it.
         spec: how a file becomes its input.
         stages: the layers that end a stage, from the input to the output; each is a cut.
+        widths: channels of each stage's map.
         detail: a stage below the last whose map is pooled as well, for what is small or simple; None to leave it out.
-        features: length of the pooled feature vector: the last map's channels, and three times those of `detail`.
-        parameters: of the network with its ImageNet top.
+        parameters: of the whole network with its ImageNet top.
         imagenet_top1: published top-1 accuracy on ImageNet, 0 to 1; None for an untrained network.
         licence: of the weights, as an SPDX identifier.
         reference: the paper or page that describes it.
@@ -88,13 +90,14 @@ class Base:
         weights: where the pretrained numbers come from.
         smallest: height and width that the input needs at least, in pixels.
         resized: whether the input has another size than the base was trained with.
+        whole: the base that this is the lower part of; None where it has all of its stages.
     """
 
     name: str
     spec: ImageSpec
     stages: tuple[str, ...]
+    widths: tuple[int, ...]
     detail: str | None
-    features: int
     parameters: int
     imagenet_top1: float | None
     licence: str
@@ -104,10 +107,17 @@ class Base:
     weights: WeightSource
     smallest: int = 32
     resized: bool = False
+    whole: Base | None = None
 
     @property
     def is_pretrained(self) -> bool:
         return self.imagenet_top1 is not None
+
+    @property
+    def features(self) -> int:
+        """Length of the pooled feature vector: the last map's channels, and three times those of `detail`."""
+        of_detail = self.widths[self.stages.index(self.detail)] if self.detail else 0
+        return self.widths[-1] + 3 * of_detail
 
     @property
     def fingerprint(self) -> str:
@@ -134,6 +144,30 @@ class Base:
         architecture = partial(self.architecture, shape=(height, width))
         return replace(self, spec=self.spec.with_size(height, width), architecture=architecture, resized=True)
 
+    def up_to(self, stage: str) -> Base:
+        """The base without what lies above a stage, which takes less time and knows less of ImageNet's classes.
+
+        Its name says so, and names it wherever a base's name is taken. Where the stage below the last is pooled as
+        well, so is the one below this.
+
+        Raises:
+            UnknownNameError: it has no such stage.
+        """
+        if stage not in self.stages:
+            raise UnknownNameError("stage", stage, self.stages)
+        end = self.stages.index(stage) + 1
+        if end == len(self.stages):
+            return self
+        return replace(
+            self,
+            name=f"{(self.whole or self).name}{UP_TO}{stage}",
+            stages=self.stages[:end],
+            widths=self.widths[:end],
+            detail=self.stages[end - 2] if self.detail and end > 1 else None,
+            architecture=partial(_build_up_to, self.architecture, stage),
+            whole=self.whole or self,
+        )
+
     def build(self, *, classes: int | None = None) -> keras.Model:
         """The network with its pretrained weights.
 
@@ -151,6 +185,20 @@ class Base:
         model = self.architecture(classes=classes)
         assign(model, arrays)
         return model
+
+
+def _build_up_to(
+    architecture: Architecture, stage: str, *, classes: int | None = None, shape: tuple[int, int] | None = None
+) -> keras.Model:
+    """A network without what lies above a stage, and so without an ImageNet top."""
+    import keras
+
+    if classes is not None:
+        raise UsageError(f"what ends at {stage} has no ImageNet top", "take the whole base")
+    model = architecture() if shape is None else architecture(shape=shape)
+    # A stage may end in an addition that is no layer.
+    end = next(operation for operation in model.operations if operation.name == stage)
+    return keras.Model(model.input, end.output, name=f"{model.name}_up_to_{stage}")
 
 
 def assign(model: keras.Model, arrays: Arrays) -> None:

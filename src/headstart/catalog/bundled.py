@@ -12,14 +12,14 @@ from headstart.images.spec import ImageSpec
 
 def _lite(number: int, *, width: float, depth: float, size: int, parameters: int, top1: float, sha256: str) -> Base:
     name = f"efficientnet-lite{number}"
-    stages = efficientnet_lite.stage_ends(width, depth)
-    filters_below_head = efficientnet_lite.block_table(width, depth)[-1].filters_out
+    ends = efficientnet_lite.stage_ends(width, depth)
+    stages = tuple(ends)
     return Base(
         name=name,
         spec=ImageSpec(size, size, interpolation="bicubic", offset=127.0, divisor=128.0),
         stages=stages,
+        widths=tuple(ends.values()),
         detail=stages[-2],
-        features=efficientnet_lite.HEAD_FILTERS + 3 * filters_below_head,
         parameters=parameters,
         imagenet_top1=top1,
         licence="Apache-2.0",

@@ -89,11 +89,12 @@ def block_table(width: float, depth: float) -> list[Block]:
     return blocks
 
 
-def stage_ends(width: float, depth: float) -> tuple[str, ...]:
-    """The layers that end a stage, from the stem to the head: the last block of each row of the table."""
+def stage_ends(width: float, depth: float) -> dict[str, int]:
+    """The layers that end a stage, from the stem to the head, with their channels: each table row's last block."""
     blocks = block_table(width, depth)
     ends = [block for block, following in pairwise(blocks) if _is_new_stage(block, following)]
-    return ("stem_relu", *(block.last_layer for block in (*ends, blocks[-1])), "head_relu")
+    of_blocks = {block.last_layer: block.filters_out for block in (*ends, blocks[-1])}
+    return {"stem_relu": STEM_FILTERS, **of_blocks, "head_relu": HEAD_FILTERS}
 
 
 def _is_new_stage(block: Block, following: Block) -> bool:

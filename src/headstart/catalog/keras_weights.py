@@ -164,7 +164,8 @@ class FileWeights(WeightSource):
 def with_lookup(base: Base, lookup: Lookup) -> Base:
     """A base whose weights are looked for where the user says."""
     if lookup.file is not None:
-        own = FileWeights(base.name, base.architecture, lookup.file, lookup.cache)
+        whole = base.whole or base  # which is what the file holds
+        own = FileWeights(whole.name, whole.architecture, lookup.file, lookup.cache)
         return replace(base, weights=own)
     if isinstance(base.weights, PublishedWeights):
         return replace(base, weights=replace(base.weights, lookup=lookup))

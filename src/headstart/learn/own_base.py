@@ -51,12 +51,13 @@ def base(model: keras.Model, spec: ImageSpec | str | None = None, name: str | No
     arrays = {to.path: np.array(np.asarray(weight)) for to, weight in zip(copied.weights, body.weights, strict=True)}
     if len(arrays) < len(copied.weights):
         raise UsageError(f"in {model.name!r} several weights have the same path", "give its layers different names")
+    stages, widths = _stages(copied)
     return Base(
         name=_free_name(name, model),
         spec=spec,
-        stages=_stages(copied),
+        stages=stages,
+        widths=widths,
         detail=None,
-        features=copied.output.shape[-1],
         parameters=model.count_params(),
         imagenet_top1=None,
         licence="not stated",
@@ -215,13 +216,14 @@ def _feature_maps(graph: keras.Model) -> list[Cut]:
     return maps
 
 
-def _stages(model: keras.Model) -> tuple[str, ...]:
-    """The last cut of every map size, and some of the last size: there fine-tuning starts most often."""
+def _stages(model: keras.Model) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The last cut of every map size, and some of the last size, where fine-tuning starts most often; and channels."""
     maps = _feature_maps(model)
-    ends = [cut.layer for cut, following in pairwise(maps) if cut.shape[:2] != following.shape[:2]]
-    last = [cut.layer for cut in maps if cut.shape[:2] == maps[-1].shape[:2]]
+    ends = [cut for cut, following in pairwise(maps) if cut.shape[:2] != following.shape[:2]]
+    last = [cut for cut in maps if cut.shape[:2] == maps[-1].shape[:2]]
     step = -(-len(last) // MOST_CUTS_IN_LAST_STAGE)
-    return (*ends, *reversed(last[::-1][::step]))
+    chosen = (*ends, *reversed(last[::-1][::step]))
+    return tuple(cut.layer for cut in chosen), tuple(cut.shape[-1] for cut in chosen)
 
 
 def _free_name(name: str | None, model: keras.Model) -> str:

@@ -24,7 +24,9 @@ SAMPLE = 8
 def prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
     """The pooled features of the base, in the precision that was asked for or that proves sound."""
     base = session.features.base
-    session.choose("base", base.name, f"{base.parameters / 1e6:.1f} M parameters, ImageNet top-1 {_top1(base)}")
+    whole = "" if base.whole is None else f"what lies above {base.stages[-1]} is left off; with it, "
+    of_it = f"{base.parameters / 1e6:.1f} M parameters, ImageNet top-1 {_top1(base)}"
+    session.choose("base", base.name, f"{whole}{of_it}")
     below = f", and average, maximum and deviation of {base.detail}, which shows what is small" if base.detail else ""
     if (base.spec.offset, base.spec.divisor) == (0, 1):
         session.choose("pixel scaling", "none", "the network scales its input itself")
