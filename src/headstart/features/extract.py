@@ -105,6 +105,34 @@ class WithMap(FeatureSet):
         self.at_cut.keep(image, flat.reshape(self.shape))
 
 
+@dataclass(frozen=True)
+class Several(FeatureSet):
+    """Features of one kind whose engine gives those of other kinds as well: computing one keeps all.
+
+    Each kind's are kept under the keys that they have by themselves. An image is missing where the store lacks any of
+    its features.
+
+    Attributes:
+        others: the other kinds, each with the length of its features. The engine's output is one row, the own feature
+            first and then theirs in this order.
+    """
+
+    others: tuple[tuple[FeatureSet, int], ...]
+
+    def missing(self, images: Sequence[Rendering]) -> list[Rendering]:
+        lacking = set(super().missing(images))
+        for features, _ in self.others:
+            lacking.update(features.missing(images))
+        return [image for image in dict.fromkeys(images) if image in lacking]
+
+    def keep(self, image: Rendering, output: np.ndarray) -> None:
+        lengths = [length for _, length in self.others]
+        own, *theirs = np.split(output, output.size - np.cumsum(lengths[::-1])[::-1])
+        super().keep(image, own)
+        for (features, _), output_of_it in zip(self.others, theirs, strict=True):
+            features.keep(image, output_of_it)
+
+
 def load_all(store: Store, keys: Sequence[bytes]) -> np.ndarray:
     """The values of all these keys, which have one shape and dtype; shape (keys, …).
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from headstart.features.engine import Engine, Tag
 from headstart.features.extract import FeatureSet, WithMap
+from headstart.features.store import Store
 from headstart.images.spec import ImageSpec
 
 # Of a thumbnail, in pixels: enough to tell pictures of one kind of thing apart.
@@ -103,7 +104,12 @@ class BesideEngine(Engine):
 
 def looks_beside(pooled: FeatureSet) -> FeatureSet:
     """The looks of what these features are of."""
-    return FeatureSet(pooled.spec, "look", LookEngine(pooled.spec), pooled.store, "f32", "float16")
+    return looks_of(pooled.spec, pooled.store)
+
+
+def looks_of(spec: ImageSpec, store: Store) -> FeatureSet:
+    """The looks of images as network inputs of this kind."""
+    return FeatureSet(spec, "look", LookEngine(spec), store, "f32", "float16")
 
 
 def with_looks(pooled: FeatureSet) -> WithMap:

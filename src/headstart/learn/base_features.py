@@ -68,6 +68,11 @@ class BaseFeatures:
         return FeatureSet(self.base.spec, self._identity(name), engine, self._store, precision, dtype)
 
     @property
+    def pooled_identity(self) -> str:
+        """What the store knows the network to pooled features by."""
+        return self._identity(self._pooled_name)
+
+    @property
     def _pooled_name(self) -> str:
         return f"pooled+{self.base.detail}:average,maximum,deviation" if self.base.detail else "pooled"
 

@@ -42,11 +42,11 @@ def pool(base: keras.Model, detail: str | None, named: Namer = str) -> Any:
         return average
     below = base.get_layer(detail).output
     parts = [
-        layers.GlobalAveragePooling2D(name=f"{DETAIL}_average")(below),
-        layers.GlobalMaxPooling2D(name=f"{DETAIL}_maximum")(below),
+        layers.GlobalAveragePooling2D(name=named(f"{DETAIL}_average"))(below),
+        layers.GlobalMaxPooling2D(name=named(f"{DETAIL}_maximum"))(below),
         ops.sqrt(ops.var(below, axis=(1, 2)) + SMALLEST_VARIANCE),
     ]
-    return layers.Concatenate(name=f"{POOL}_all")([*parts, average])
+    return layers.Concatenate(name=named(f"{POOL}_all"))([*parts, average])
 
 
 def attach_linear_head(base: keras.Model, classes: int, detail: str | None = None) -> keras.Model:

@@ -51,7 +51,7 @@ class BaseChoice:
 
     def options(self) -> list[str]:
         """The options of the command line that say the same, besides ``--base``; those left out say nothing."""
-        size = self.image_size if self.image_size is None else "x".join(map(str, _sides(self.image_size)))
+        size = self.image_size if self.image_size is None else "x".join(map(str, sides(self.image_size)))
         values = {"--weights": self.weights, "--image-size": size, "--scaling": self.scaling}
         words = [word for name, value in values.items() if value is not None for word in (name, str(value))]
         flags = {"--offline": self.offline, "--trust-model-file": self.trust_model_file}
@@ -74,10 +74,11 @@ class BaseChoice:
         return get_base(self.base) if isinstance(self.base, str) else self.base
 
     def _sized(self, base: Base) -> Base:
-        return base if self.image_size is None else base.with_size(*_sides(self.image_size))
+        return base if self.image_size is None else base.with_size(*sides(self.image_size))
 
 
-def _sides(size: ImageSize) -> tuple[int, int]:
+def sides(size: ImageSize) -> tuple[int, int]:
+    """Height and width."""
     return (size, size) if isinstance(size, int) else size
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +18,28 @@ from headstart.images.file import ImageFile, name_within
 from headstart.inspection.findings import Finding
 from headstart.learn.kinds import KINDS, Kind
 from headstart.learn.labelled import Labelled
+from headstart.learn.probe import MOST_FOLDS
 
 
 def from_all_over(files: Sequence[ImageFile], most: int) -> list[ImageFile]:
     """So many files at most, evenly spread: they may be in the order of their classes."""
     places = np.unique(np.linspace(0, len(files) - 1, min(most, len(files)), dtype=int))
     return [files[place] for place in places]
+
+
+def stratified(strata: np.ndarray, names: Sequence[str], most: int) -> list[int]:
+    """Places of so many images with their share of every stratum; fewer ones are among those of more.
+
+    Args:
+        strata: int, shape (images,).
+        names: of the images, in whose order those of a stratum are taken.
+        most: how many are wanted; each stratum has one for each fold of a cross-validation at least, if it has so many.
+    """
+    share, chosen = min(1.0, most / max(len(strata), 1)), []
+    for stratum in np.unique(strata):
+        of_it = sorted(np.flatnonzero(strata == stratum).tolist(), key=lambda place: names[place])
+        chosen += of_it[: max(MOST_FOLDS, math.ceil(share * len(of_it)))]
+    return chosen
 
 
 def weights_of(samples: Sequence[Sample]) -> np.ndarray | None:
@@ -87,6 +104,17 @@ class Images:
     def files(self, part: Part) -> list[ImageFile]:
         """The files of a part, in the same order."""
         return [sample.file for sample in self._samples(part)]
+
+    def some(self, part: Part, most: int) -> tuple[list[ImageFile], Labelled]:
+        """Images of a part with their share of every stratum, drawn by their content: of more images mostly the same.
+
+        Args:
+            part: that they are drawn from.
+            most: how many are wanted; some more come where strata are small.
+        """
+        files, labelled = self.files(part), self.part(part)
+        chosen = stratified(labelled.kind.strata(labelled.labels), labelled.digests, most)
+        return [files[place] for place in chosen], labelled.some(chosen)
 
     def name(self, file: ImageFile) -> str:
         """What a file is called below the data's root, with forward slashes on every system."""

@@ -13,8 +13,6 @@ import statistics
 from collections.abc import Sequence
 from contextlib import suppress
 
-import numpy as np
-
 from headstart.catalog.base import Base
 from headstart.data.dataset import Dataset
 from headstart.errors import ImageError
@@ -25,7 +23,7 @@ from headstart.images.file import ImageFile, read_file
 from headstart.images.views import PLAIN
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.labelled import Labelled
-from headstart.learn.probe import MOST_FOLDS, fit_probe
+from headstart.learn.probe import fit_probe
 from headstart.workflow.images import Images, from_all_over
 from headstart.workflow.session import Session
 
@@ -63,7 +61,7 @@ def settle_size(session: Session, images: Images, pooled: FeatureSet, own: Base)
         pooled: features at the smaller size, of all images.
         own: the base with the input that it was trained with.
     """
-    files, part = _some(images)
+    files, part = images.some("train", COMPARED_ON)
 
     def loss_at(base: Base) -> float:
         features = pooled
@@ -127,15 +125,3 @@ def _usual_side(files: Sequence[ImageFile]) -> int | None:
             header = header_of(read_file(file))
             sides.append(max(header.width, header.height))
     return int(statistics.median(sides)) if sides else None
-
-
-def _some(images: Images) -> tuple[list[ImageFile], Labelled]:
-    """Training images with their share of every stratum, drawn by their content: of more images mostly the same."""
-    files, part = images.files("train"), images.part("train")
-    strata = part.kind.strata(part.labels)
-    share = min(1.0, COMPARED_ON / len(files))
-    chosen: list[int] = []
-    for stratum in np.unique(strata):
-        of_it = sorted(np.flatnonzero(strata == stratum).tolist(), key=lambda place: part.digests[place])
-        chosen += of_it[: max(MOST_FOLDS, math.ceil(share * len(of_it)))]
-    return [files[place] for place in chosen], part.some(chosen)

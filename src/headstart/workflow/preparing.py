@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import cast
 
@@ -13,7 +14,7 @@ from headstart.data.dataset import Dataset
 from headstart.errors import ImageError
 from headstart.features.extract import FeatureSet
 from headstart.features.openvino import Precision, choose_precision
-from headstart.images.file import read_file
+from headstart.images.file import ImageFile, read_file
 from headstart.images.spec import ImageSpec
 from headstart.workflow.session import Session
 
@@ -36,7 +37,8 @@ def prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
     )
     session.choose("features", f"{base.features:,} an image", f"the average of the last map{below}")
     with session.watch.stage("prepare", "Preparing the base", total=None, unit="steps"):
-        network, inputs = session.features.pooled_network, _first_inputs(dataset, base.spec)
+        files = [sample.file for sample in dataset.samples]
+        network, inputs = session.features.pooled_network, first_inputs(files, base.spec)
         taken, reason = cast(Precision, precision), "as asked"
         if precision == "auto":
             taken, reason = choose_precision(network, inputs)
@@ -48,12 +50,12 @@ def prepare(session: Session, dataset: Dataset, precision: str) -> FeatureSet:
         return pooled
 
 
-def _first_inputs(dataset: Dataset, spec: ImageSpec) -> np.ndarray:
+def first_inputs(files: Sequence[ImageFile], spec: ImageSpec) -> np.ndarray:
     """Network inputs of the first readable images."""
     inputs: list[np.ndarray] = []
-    for sample in dataset.samples:
+    for file in files:
         with suppress(ImageError):
-            inputs.append(spec.render(read_file(sample.file))[0])
+            inputs.append(spec.render(read_file(file))[0])
         if len(inputs) == SAMPLE:
             break
     return np.stack(inputs) if inputs else np.zeros((1, spec.height, spec.width, 3), np.float32)
