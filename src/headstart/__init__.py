@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headstart.run import Prediction as Prediction
     from headstart.run import Run as Run
     from headstart.workflow import audit as audit
+    from headstart.workflow import rank as rank
     from headstart.workflow import train as train
 
 __version__ = "0.1.0"
@@ -50,6 +51,7 @@ _HOMES = {
     "freeze": "headstart.learn.freeze",
     "image_data": "headstart.learn.image_data",
     "make_loss": "headstart.learn.losses",
+    "rank": "headstart.workflow",
     "train": "headstart.workflow",
     "unfreeze": "headstart.learn.unfreeze",
 }
@@ -71,6 +73,7 @@ __all__ = [
     "image_data",
     "load",
     "make_loss",
+    "rank",
     "train",
     "unfreeze",
 ]

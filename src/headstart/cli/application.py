@@ -16,6 +16,7 @@ from headstart.cli import cache
 from headstart.cli.auditing import audit
 from headstart.cli.base_list import bases
 from headstart.cli.prediction import predict
+from headstart.cli.ranking import rank
 from headstart.cli.training import demo, train
 from headstart.errors import HeadstartError
 
@@ -40,7 +41,7 @@ def root() -> None:
     """
 
 
-for command in (train, audit, demo, predict, bases):
+for command in (train, rank, audit, demo, predict, bases):
     app.command()(command)
 app.add_typer(cache.app, name="cache")
 

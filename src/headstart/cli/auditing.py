@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,8 +26,8 @@ from headstart.cli.options import (
     WeightColumnOption,
     WeightsOption,
 )
+from headstart.cli.page_folder import check_unmade, write_folder
 from headstart.cli.printing import print_json, print_table, shown_progress
-from headstart.errors import UsageError
 
 if TYPE_CHECKING:
     from headstart.inspection.findings import DataAudit
@@ -77,11 +76,13 @@ def audit(
     headstart audit photos/ --fix clean.csv
     headstart train clean.csv --out run
     """
+    from headstart.report import render_audit
     from headstart.workflow import audit as audit_data
     from headstart.workflow.auditing import write_fixed
     from headstart.workflow.base_choice import parse_image_size
 
-    _check_unmade(out, fix)
+    check_unmade(out, "--out")
+    check_unmade(fix, "--fix")
     with shown_progress() as display:
         found = audit_data(
             data,
@@ -105,33 +106,12 @@ def audit(
     if fix:
         write_fixed(found, fix)
     if out:
-        _write_page(found, out)
+        document = json.dumps(found.as_dict(), indent=2)
+        write_folder(out, {DOCUMENT: document, PAGE: render_audit(found)})
     if as_json:
         print_json(found.as_dict())
     else:
         _show(found, out, fix)
-
-
-def _check_unmade(out: Path | None, fix: Path | None) -> None:
-    """Found out at the start, not after minutes of work."""
-    for path, option in ((out, "--out"), (fix, "--fix")):
-        if path is not None and path.exists():
-            raise UsageError(f"{path} exists already", f"name another with {option}, or remove that one")
-
-
-def _write_page(found: DataAudit, out: Path) -> None:
-    from headstart.report import render_audit
-
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
-        partial.mkdir(parents=True)
-        (partial / DOCUMENT).write_text(json.dumps(found.as_dict(), indent=2), encoding="utf-8")
-        (partial / PAGE).write_text(render_audit(found), encoding="utf-8", newline="")
-        partial.rename(out)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise UsageError(f"{out} can't be written ({error.strerror})", "name another folder with --out") from error
 
 
 def _show(found: DataAudit, out: Path | None, fix: Path | None) -> None:

@@ -9,7 +9,15 @@ import typer
 
 BaseOption = Annotated[
     str,
-    typer.Option("--base", metavar="NAME|FILE", help="The pretrained network to build on, or your own Keras model."),
+    typer.Option("--base", metavar="NAME|FILE", help="The pretrained network to look with, or your own Keras model."),
+]
+BaseOrAutoOption = Annotated[
+    str,
+    typer.Option(
+        "--base",
+        metavar="NAME|FILE|auto",
+        help="The pretrained network to build on, or your own Keras model; auto takes what does best on your images.",
+    ),
 ]
 WeightsOption = Annotated[
     str | None,

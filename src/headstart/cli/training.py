@@ -10,7 +10,7 @@ import typer
 from headstart.cli.options import (
     AugmentOption,
     BalanceOption,
-    BaseOption,
+    BaseOrAutoOption,
     CacheOption,
     CompareOption,
     EpochsOption,
@@ -67,7 +67,7 @@ def train(
     weight_column: WeightColumnOption = None,
     split_column: SplitColumnOption = None,
     task: TaskOption = "auto",
-    base: BaseOption = "efficientnet-lite0",
+    base: BaseOrAutoOption = "efficientnet-lite0",
     weights: WeightsOption = None,
     offline: OfflineOption = False,
     image_size: ImageSizeOption = None,

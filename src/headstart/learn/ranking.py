@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from headstart.data.labels import Task
 from headstart.features.speed import Speed
 
 # Where the difference is within noise, the cheaper base may be expected to be so much worse at most.
@@ -124,7 +125,7 @@ class Ranking:
     """
 
     source: str
-    task: str
+    task: Task
     goodness_name: str
     loss_name: str
     images: int

@@ -207,6 +207,49 @@ def residual_chart(values: np.ndarray, errors: np.ndarray, half_width: float | N
     return _draw(paint, "residuals", text, (4.6, 4.4))
 
 
+def front_chart(
+    dots: Sequence[tuple[float, float, tuple[float, float], bool]],
+    front: Sequence[tuple[float, float]],
+    title: str,
+    is_share: bool,
+) -> Markup:
+    """How good against how quick, and the line of which none is both better and quicker.
+
+    Args:
+        dots: milliseconds, goodness and the ends of its interval of each candidate, and whether it was in the last
+            round; that of the taken one first.
+        front: milliseconds and goodness of those on the line, the quickest first.
+        title: of what is good.
+        is_share: whether that is one, 0 to 1.
+    """
+
+    def paint(axes: Axes) -> None:
+        axes.set_xscale("log")
+        axes.step(*zip(*front, strict=True), where="post", color=_WARM, linewidth=1.5)
+        for place, (milliseconds, goodness, ends, was_last) in enumerate(dots):
+            axes.plot([milliseconds] * 2, ends, color=_ACCENT, linewidth=1, alpha=0.35)
+            axes.plot([milliseconds], [goodness], "o", color=_ACCENT, markerfacecolor=_ACCENT if was_last else "none")
+            if place == 0:
+                axes.plot([milliseconds], [goodness], "o", color="none", markeredgecolor=_INK, markersize=12)
+                axes.annotate("taken", (milliseconds, goodness), (0, 11), textcoords="offset points", ha="center")
+        axes.set(xlabel="Milliseconds an image", ylabel=title)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _position: _one_figure(value)))
+        if is_share:
+            _in_percent(axes, "y")
+
+    from matplotlib.ticker import FuncFormatter
+
+    best = max(goodness for _, goodness in front)
+    text = f"{title} against milliseconds an image of {len(dots)} candidates; the best comes to {best:.3f}."
+    return _draw(paint, "front", text, (7.2, 4.2))
+
+
+def _one_figure(value: float) -> str:
+    """Of the small marks of a logarithmic axis, those at 2 and 5."""
+    return f"{value:g}" if f"{value:e}"[0] in "25" else ""
+
+
 def _paint_dots(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     """Dots that are the fainter, the more there are, so that the many aren't one blot."""
     alpha = float(np.clip(12 / np.sqrt(len(x)), 0.15, 0.8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,16 @@ class CandidateChoice:
         if not found:
             raise UsageError("there is no base whose weights are here", "name some with --bases; they are fetched then")
         return sorted(found, key=lambda base: base.parameters * base.spec.height * base.spec.width)
+
+    def sized(self, bases: Sequence[Base], dataset: Dataset) -> list[Base]:
+        """All bases at all sizes that are compared: every one at its largest first, so that a short time sees all.
+
+        Raises:
+            UsageError: one can't take a size that was asked for.
+        """
+        at_sizes = [self.at_sizes(base, dataset) for base in bases]
+        most = max(map(len, at_sizes))
+        return [of_base[place] for place in range(most) for of_base in at_sizes if place < len(of_base)]
 
     def at_sizes(self, base: Base, dataset: Dataset) -> list[Base]:
         """A base at each size that is compared, the largest first.

@@ -87,6 +87,9 @@ class Limits:
         return " and ".join(said + ([] if self.size_mb is None else [f"at most {self.size_mb:g} MB of weights"]))
 
 
+ANYTHING = Limits()
+
+
 @dataclass
 class Candidate:
     """A base at a size and up to a stage, in the running.
@@ -165,31 +168,38 @@ class Halving:
     notes: tuple[tuple[str, str], ...]
 
 
-def compare_candidates(session: Session, pool: Pool, bases: Sequence[Base], precision: str, limits: Limits) -> Halving:
+def compare_candidates(
+    session: Session,
+    pool: Pool,
+    bases: Sequence[Base],
+    precision: str,
+    limits: Limits = ANYTHING,
+    seconds: float = math.inf,
+) -> Halving:
     """Compare bases, each whole and up to lower stages, by cross-validated probes, and take one.
 
     Args:
-        session: in which this is done; its budget ends the comparison early.
+        session: in which this is done.
         pool: images to compare them on, none of which may be tested with later.
         bases: at the sizes to compare, the cheapest first.
         precision: of features: "f32", "bf16" or "auto".
         limits: that the one to take must keep.
+        seconds: what it may take; bases and rounds are left out for it.
 
     Raises:
         UsageError: no candidate keeps the limits.
     """
-    rounds, notes = pool.rounds(), []
-    everybody, seen = _first_round(session, rounds[0], bases, precision)
+    rounds, start = pool.rounds(), session.watch.total()
+    notes: list[tuple[str, str]] = []
+    everybody, seen = _first_round(session, rounds[0], bases, precision, start + SHARE_OF_FIRST * seconds)
     if seen < len(bases):
-        notes.append(
-            ("time", f"it sufficed for {seen} of {len(bases)} bases at their sizes; --bases says which come first")
-        )
+        notes.append(("time", f"it sufficed for {seen} of {len(bases)} bases at their sizes, the cheapest first"))
     favourite = max(everybody, key=lambda candidate: candidate.prior)
     running = [candidate for candidate in everybody if limits.keeps(candidate.speed)]
     if not running:
         raise UsageError(f"no base takes {limits}", _nearest(everybody))
     for number, images in enumerate(rounds[1:], start=2):
-        if session.watch.total() > SHARE_OF_ALL * session.budget:
+        if session.watch.total() > start + SHARE_OF_ALL * seconds:
             notes.append(("time", f"it sufficed for {number - 1} of {len(rounds)} rounds"))
             break
         running = _halved(running, favourite)
@@ -206,11 +216,13 @@ def compare_candidates(session: Session, pool: Pool, bases: Sequence[Base], prec
     return Halving(tuple(ordered), running[chosen].base, reason, tuple(notes))
 
 
-def _first_round(session: Session, images: Pool, bases: Sequence[Base], precision: str) -> tuple[list[Candidate], int]:
+def _first_round(
+    session: Session, images: Pool, bases: Sequence[Base], precision: str, until: float
+) -> tuple[list[Candidate], int]:
     """The candidates that every base gives, or as many bases as there is time for; and how many that were."""
     candidates: list[Candidate] = []
     for number, base in enumerate(bases):
-        if number and session.watch.total() > SHARE_OF_FIRST * session.budget:
+        if number and session.watch.total() > until:
             return candidates, number
         found = _prepare(session, base, images, precision)
         session.extract("features", "Computing features", images.files, found[0].together)

@@ -34,11 +34,8 @@ from headstart.workflow.halving import Halving, Limits, Pool, compare_candidates
 from headstart.workflow.images import stratified, weights_of
 from headstart.workflow.near import find_near_duplicates, look_at
 from headstart.workflow.session import Session
+from headstart.workflow.settling import SAMPLE
 from headstart.workflow.tuning_choice import parse_time
-
-# Images that candidates are compared on at most. On the solar cells, the standard error of the difference between two
-# bases' losses is then about a hundredth of the loss.
-SAMPLE = 1000
 
 
 def rank(
@@ -105,18 +102,12 @@ def rank(
     found = choice.resolve(cache_folder, display)
     with Store(cache_folder) as store:
         first = found[0]
-        session = Session(BaseFeatures(first, store), store, seed, watch, parse_time(time) or math.inf)
+        session = Session(BaseFeatures(first, store), store, seed, watch)
         pool = _sample(session, dataset)
-        compared = compare_candidates(session, pool, sized(choice, found, dataset), precision, limits)
+        left = (parse_time(time) or math.inf) - watch.total()
+        compared = compare_candidates(session, pool, choice.sized(found, dataset), precision, limits, left)
     source = str(data) if isinstance(data, str | Path) else f"a list of {len(data):,} images"
     return _account(dataset, source, pool, compared, limits, watch.total())
-
-
-def sized(choice: CandidateChoice, bases: Sequence[Base], dataset: Dataset) -> list[Base]:
-    """All bases at all their sizes: every base at its largest first, so that time left out leaves out sizes."""
-    at_sizes = [choice.at_sizes(base, dataset) for base in bases]
-    most = max(map(len, at_sizes))
-    return [of_base[place] for place in range(most) for of_base in at_sizes if place < len(of_base)]
 
 
 def _to_learn_from(dataset: Dataset) -> Dataset:

@@ -40,12 +40,13 @@ from headstart.workflow.finishing import finish
 from headstart.workflow.growth import Earlier, read_earlier
 from headstart.workflow.held_out import FOLDS
 from headstart.workflow.images import Images
-from headstart.workflow.input_size import settle_size, smaller_input
+from headstart.workflow.input_size import smaller_input
 from headstart.workflow.near import note_near_duplicates
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.outset import Outset, set_out
 from headstart.workflow.preparing import prepare
 from headstart.workflow.session import Session
+from headstart.workflow.settling import BY_MEASUREMENT, base_by_measurement, candidates_of, size_by_measurement
 from headstart.workflow.teaching import teach
 from headstart.workflow.tuning import tune
 from headstart.workflow.tuning_choice import AUTO, TuningChoice, parse_time
@@ -108,7 +109,8 @@ def train(
         task: what the labels are, "classes" (one an image), "multi-label" (any number), "regression" (a number), or
             "auto": what the cells look like.
         base: the pretrained network to build on, by name (`headstart.bases()` lists them), the path of a Keras model
-            file, or what `headstart.base` made of a model.
+            file, what `headstart.base` made of a model, or "auto": of those whose weights are here, the one that does
+            best on training images, as `rank` compares them.
         weights: the base's weights: a file, a folder of files, or an http(s) address that has them; by default they
             are looked for in Keras' cache, in $HEADSTART_WEIGHTS, and where Keras publishes them.
         offline: never fetch weights.
@@ -169,16 +171,21 @@ def train(
     earlier = None if compare_to is None else read_earlier(compare_to, dataset)
     _check_balance(dataset, balance)
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
-    chosen_base = choice.resolve(cache_folder, display)
-    tuning.check_stage(chosen_base)
+    candidates = candidates_of(choice, finetune_from) if base == BY_MEASUREMENT else None
+    found = candidates.resolve(cache_folder, display) if candidates else [choice.resolve(cache_folder, display)]
+    chosen_base = found[0]
+    if candidates is None:
+        tuning.check_stage(chosen_base)
     with Store(cache_folder) as store:
         budget = tuning.seconds or math.inf
         smaller = smaller_input(chosen_base, dataset) if image_size is None else None
         session = Session(BaseFeatures(smaller or chosen_base, store), store, seed, watch, budget)
         pooled = prepare(session, dataset, precision)
         images = _audit_and_divide(session, dataset, pooled, earlier)
-        if smaller is not None:
-            pooled = _settle_size(session, images, pooled, chosen_base, precision)
+        if candidates is not None:
+            pooled = base_by_measurement(session, images, candidates, found, precision)
+        elif smaller is not None:
+            pooled = size_by_measurement(session, images, pooled, chosen_base, precision)
         probe = _fit_probe(session, images, pooled, cast(Asked, balance))
         outcome, gain = _learn_further(session, images, pooled, probe, tuning)
         if outcome.chosen is outcome.probe and not images.kind.keeps_validation:
@@ -240,18 +247,6 @@ def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet, ea
     if dataset.task == "multi-label":
         _note_absent_labels(session, images)
     return images
-
-
-def _settle_size(session: Session, images: Images, pooled: FeatureSet, own: Base, precision: str) -> FeatureSet:
-    """The features of all images at the smallest size that is large enough."""
-    small = session.features.base
-    chosen, reason = settle_size(session, images, pooled, own)
-    session.stand_on(BaseFeatures(chosen, session.store))
-    if chosen is not small:
-        pooled = prepare(session, images.dataset, precision)
-        session.extract("features", "Computing features", [sample.file for sample in images.audit.samples], pooled)
-    session.choose("image size", f"{chosen.spec.height}×{chosen.spec.width}", reason)
-    return pooled
 
 
 def _note_absent_labels(session: Session, images: Images) -> None:
