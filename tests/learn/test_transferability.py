@@ -31,9 +31,7 @@ def test_features_that_tell_classes_apart_score_higher() -> None:
 
 
 def test_more_features_than_images_are_no_trouble() -> None:
-    for worse, better in zip(
-        scores(*problem(0.1, 40, 300)), scores(*problem(1.5, 40, 300)), strict=True
-    ):
+    for worse, better in zip(scores(*problem(0.1, 40, 300)), scores(*problem(1.5, 40, 300)), strict=True):
         assert np.isfinite(worse)
         assert better > worse
 

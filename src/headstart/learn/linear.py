@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, final
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 
 from headstart.evaluation.calibration import sigmoid
 from headstart.learn.imbalance import Balance, adjustment, fitting_weights
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 # Of the gradient; below it, accuracy no longer changes.
 TOLERANCE = 1e-3
@@ -69,6 +73,18 @@ class LinearFit(ABC):
         """Coefficients, shape (outputs, features), and intercepts, shape (outputs,), on standardised features."""
 
 
+@cache
+def _linear_algebra() -> ThreadpoolController:
+    """The threads of NumPy's and SciPy's libraries.
+
+    A step of the fit multiplies a matrix by a vector, which waits for memory rather than for arithmetic; threads that
+    wait for each other at every step take longer than one, twenty times as long where something else runs.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def weighted_mean(rows: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     """The mean over images, float64; without weights, all count alike."""
     if weights is None:
@@ -114,7 +130,8 @@ class ClassesFit(LinearFit):
         self._model = LogisticRegression(max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True)
 
     def solve(self, strength: float) -> tuple[np.ndarray, np.ndarray]:
-        self._model.set_params(C=strength).fit(self.standardised, self._labels, self._sample_weights)
+        with _linear_algebra().limit(limits=1, user_api="blas"):
+            self._model.set_params(C=strength).fit(self.standardised, self._labels, self._sample_weights)
         coefficients, intercepts = self._model.coef_, self._model.intercept_
         if self._classes == 2:  # one column stands for both classes there
             coefficients = np.concatenate([-coefficients, coefficients]) / 2

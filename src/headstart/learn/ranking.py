@@ -193,7 +193,7 @@ def _reason(judged: Sequence[Ranked], best: Ranked, taken: Ranked) -> str:
         return f"its loss is the smallest on {best.images:,} held-out images, and no quicker one is as good"
     return (
         f"its loss differs from the smallest, that of {best.name}, by no more than noise on {best.images:,} held-out "
-        f"images, and it takes {taken.speed.milliseconds:.0f} instead of {best.speed.milliseconds:.0f} ms an image"
+        f"images, and it takes {taken.speed.milliseconds:.3g} instead of {best.speed.milliseconds:.3g} ms an image"
     )
 
 

@@ -90,7 +90,7 @@ class Limits:
 ANYTHING = Limits()
 
 
-@dataclass
+@dataclass(eq=False)
 class Candidate:
     """A base at a size and up to a stage, in the running.
 
