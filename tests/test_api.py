@@ -26,6 +26,7 @@ PUBLIC = [
     "image_data",
     "load",
     "make_loss",
+    "rank",
     "train",
     "unfreeze",
 ]

@@ -19,7 +19,7 @@ from headstart.run import Run
 Command = Callable[..., Any]
 # Of 72 images: features, looks, and what came of looking for near-duplicates, odd ones and suspect labels.
 VALUES = 2 * 72 + 3
-COMMANDS = ["train", "audit", "demo", "predict", "bases", "cache info", "cache prune"]
+COMMANDS = ["train", "rank", "audit", "demo", "predict", "bases", "cache info", "cache prune"]
 
 
 @pytest.fixture
@@ -457,6 +457,30 @@ def test_an_audit_never_writes_over_anything(
     assert is_one_line(finished.err)
     assert "exists already" in finished.err
     assert kept.read_text() == "mine"
+
+
+def test_a_ranking_prints_a_table_or_a_document_and_writes_a_page(
+    headstart: Command, photos: Path, warm_cache: Path, tmp_path: Path
+) -> None:
+    options = ["--bases", "untrained,untrained@stage1", "--image-size", "32", "--cache", warm_cache]
+    finished = headstart("rank", photos, "--out", tmp_path / "ranking", *options)
+    assert finished.code == 0, finished.err
+    assert "untrained@stage0" in finished.out
+    assert "Take  --base untrained" in finished.out
+    assert (tmp_path / "ranking" / "ranking.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+    document = json.loads((tmp_path / "ranking" / "ranking.json").read_text("utf-8"))
+    printed = headstart("rank", photos, "--json", *options)
+    assert printed.code == 0, printed.err
+    assert json.loads(printed.out)["candidates"] == document["candidates"]
+    assert headstart("rank", photos, "--out", tmp_path / "ranking", *options).code == 2
+
+
+@pytest.mark.parametrize("amount", ["fast", "20MB", "0", "-3ms"])
+def test_an_amount_that_can_not_be_read_is_told(headstart: Command, photos: Path, amount: str) -> None:
+    finished = headstart("rank", photos, f"--max-latency={amount}")
+    assert finished.code == 2
+    assert is_one_line(finished.err)
+    assert "give an amount such as 20ms" in finished.err
 
 
 def test_an_audit_of_nothing_is_an_error_in_one_line(headstart: Command, tmp_path: Path) -> None:
