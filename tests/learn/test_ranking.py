@@ -84,3 +84,13 @@ def test_a_ranking_is_a_document() -> None:
     assert document["candidates"][0]["options"] == "--base resnet50 --image-size 224"
     assert document["seconds"] == 3.14
     assert replace(first, width=300).options == "--base resnet50 --image-size 224x300"
+
+
+def test_what_a_short_fine_tuning_changes_is_added_to_the_probes_loss() -> None:
+    rows, held_out = [row("a", 20), row("b", 20)], [scores(LOSSES), scores(LOSSES + 0.02)]
+    gains = [np.zeros(50), np.full(50, -0.1)]
+    judged, taken, _ = decide(rows, held_out, gains)
+    assert taken.base == "b"
+    assert judged[0].shortfall == (pytest.approx(0.08), pytest.approx(0, abs=1e-9))
+    noisy = [RNG.normal(0, 1, 50), np.full(50, -0.1)]
+    assert decide(rows, held_out, noisy)[0][0].shortfall[1] == pytest.approx(noisy[0].std(ddof=1) / 50**0.5)

@@ -73,3 +73,9 @@ def test_numbers_have_no_percent_and_only_the_score_there_is() -> None:
 )
 def test_each_candidate_is_placed_beside_the_best(change: dict[str, object], said: str) -> None:
     assert verdict(replace(FIRST, **change)) == said  # type: ignore[arg-type]
+
+
+def test_short_fine_tunings_have_a_column_where_there_were_any() -> None:
+    html = render_ranking(ranking(replace(FIRST, tuned=(0.851, 0.872)), SECOND))
+    assert "85.1 → 87.2\u00a0%" in html
+    assert "Fine-tuned" not in render_ranking(ranking(FIRST, SECOND))

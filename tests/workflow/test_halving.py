@@ -21,6 +21,7 @@ from headstart.progress import Stopwatch
 from headstart.workflow import halving
 from headstart.workflow.halving import Candidate, Limits, Pool, compare_candidates
 from headstart.workflow.session import Session
+from headstart.workflow.short_tuning import ShortTuning
 
 QUICK = Speed(5.0, 200.0, 10.0, 100.0)
 
@@ -177,3 +178,27 @@ def test_labels_and_numbers_are_ranked_as_well(session: Session, photos_pool: Po
     assert found.rows[0].goodness > 0.3
     assert found.rows[0].neighbours is None
     assert found.rows[0].log_me is not None
+
+
+def test_with_time_the_best_are_fine_tuned_and_what_that_brings_counts(
+    session: Session, photos_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, float]] = []
+
+    def tune(
+        session: Session, base: Base, pooled: Any, files: Any, part: Labelled, outputs: int, seconds: float
+    ) -> Any:
+        told.append((base.name, seconds))
+        loss = 0.0 if base.name == "untrained@stage0" else 0.9
+        return ShortTuning(np.full(9, 0.9), np.full(9, loss), 0.5, 1 - loss)
+
+    monkeypatch.setattr(halving, "tune_briefly", tune)
+    monkeypatch.setattr(halving, "has_room", lambda *_: True)
+    found = compare(session, photos_pool, seconds=600.0)
+    assert found.taken.name == "untrained@stage0"
+    assert {row.base: row.tuned for row in found.rows}["untrained@stage0"] == (0.5, 1.0)
+    assert [name for name, _ in told] == [row.base for row in sorted(found.rows, key=lambda row: row.loss)]
+    assert told[0][1] == pytest.approx(200, abs=20)
+    told.clear()
+    compare(session, photos_pool)
+    assert not told

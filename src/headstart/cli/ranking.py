@@ -139,9 +139,20 @@ def parse_amount(text: str | None, unit: str, option: str) -> float | None:
 
 
 def _show(found: Ranking, out: Path | None) -> None:
-    from headstart.report.ranking_page import goodness_of, optional, verdict
+    from headstart.report.ranking_page import goodness_of, optional, tuned_of, verdict
 
-    columns = ("base", "input", found.goodness_name, "loss", "images", "beside the best", "ms", "images/s", "MB")
+    columns = (
+        "base",
+        "input",
+        found.goodness_name,
+        "loss",
+        "images",
+        "beside the best",
+        "tuned",
+        "ms",
+        "images/s",
+        "MB",
+    )
     print_table(
         (*columns, "memory", "neighbours", "LogME", "H-score", "N-LEEP", "ImageNet", "licence"),
         [
@@ -152,6 +163,7 @@ def _show(found: Ranking, out: Path | None) -> None:
                 f"{row.loss:.3f}",
                 f"{row.images:,}",
                 verdict(row),
+                tuned_of(found, row),
                 f"{row.speed.milliseconds:.1f}",
                 f"{row.speed.images_per_second:.0f}",
                 f"{row.speed.size_mb:.1f}",

@@ -53,8 +53,8 @@ class Ranked:
         loss: what the probe makes small, on the same images.
         neighbours, log_me, h_score, n_leep: scores on the images of the first round; None for what isn't of classes,
             and where there are too few images.
-        tuned: what a short fine-tuning came to beside the probe from which it started, on images held out from both;
-            None where none was tried.
+        tuned: what people judge by, of the probe from which a short fine-tuning started and when it was over, on images
+            held out from both; None where none was tried.
         rounds: that it was in.
         in_reach: whether it keeps the limits.
         is_favourite: whether its published accuracy is the highest.
@@ -160,7 +160,9 @@ class Ranking:
         }
 
 
-def decide(rows: Sequence[Ranked], held_out: Sequence[HeldOutScores]) -> tuple[list[Ranked], Ranked, str]:
+def decide(
+    rows: Sequence[Ranked], held_out: Sequence[HeldOutScores], gains: Sequence[np.ndarray] = ()
+) -> tuple[list[Ranked], Ranked, str]:
     """The candidates of the last round beside the best of them, the one to take, and the reason.
 
     The best has the smallest mean loss, which tells candidates apart by fewer images than accuracy does. What is within
@@ -171,16 +173,26 @@ def decide(rows: Sequence[Ranked], held_out: Sequence[HeldOutScores]) -> tuple[l
     Args:
         rows: those of the last round that keep the limits.
         held_out: what each came to, on the same images.
+        gains: by how much a short fine-tuning made the loss of each of other images larger, the same for all
+            candidates; empty where there was none. The mean is added to that of the probe.
     """
-    best = min(range(len(rows)), key=lambda place: held_out[place].loss)
-    judged = []
-    for row, scores in zip(rows, held_out, strict=True):
-        differences = scores.losses - held_out[best].losses
-        error = float(differences.std(ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else 0.0
-        judged.append(replace(row, shortfall=(float(differences.mean()), error)))
+    measured = [[scores.losses] for scores in held_out]
+    if gains:
+        measured = [[*losses, gain] for losses, gain in zip(measured, gains, strict=True)]
+    best = min(range(len(rows)), key=lambda place: sum(float(losses.mean()) for losses in measured[place]))
+    judged = [
+        replace(row, shortfall=_shortfall(losses, measured[best])) for row, losses in zip(rows, measured, strict=True)
+    ]
     as_good = [row for row in judged if row.within_noise and judged[best].goodness - row.goodness <= MOST_GIVEN_UP]
     taken = min(as_good, key=lambda row: (row.speed.milliseconds, row.loss))
     return judged, taken, _reason(judged, judged[best], taken)
+
+
+def _shortfall(losses: Sequence[np.ndarray], best: Sequence[np.ndarray]) -> tuple[float, float]:
+    """The difference of two sums of means, each on its own images, and its standard error."""
+    differences = [own - other for own, other in zip(losses, best, strict=True)]
+    variances = [float(each.var(ddof=1)) / len(each) if len(each) > 1 else 0.0 for each in differences]
+    return sum(float(each.mean()) for each in differences), float(np.sqrt(sum(variances)))
 
 
 def _reason(judged: Sequence[Ranked], best: Ranked, taken: Ranked) -> str:

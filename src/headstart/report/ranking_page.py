@@ -20,7 +20,7 @@ def render_ranking(ranking: Ranking) -> str:
 def goodness_of(ranking: Ranking, row: Ranked) -> str:
     """What people judge by, with its interval."""
     low, high = row.interval
-    if KINDS[ranking.task].goodness_name == "R²":
+    if not _is_share(ranking):
         return f"{row.goodness:.3f} ({low:.3f} to {high:.3f})"
     return f"{percent(row.goodness)} ({100 * low:.1f} to {100 * high:.1f})"
 
@@ -36,17 +36,29 @@ def verdict(row: Ranked) -> str:
     return "within noise" if row.within_noise else f"{row.shortfall[0]:+.3f} ± {row.shortfall[1]:.3f}"
 
 
+def tuned_of(ranking: Ranking, row: Ranked) -> str:
+    """What a short fine-tuning made of what people judge by, or a dash."""
+    if row.tuned is None:
+        return "–"
+    before, after = row.tuned
+    return f"{100 * before:.1f} → {percent(after)}" if _is_share(ranking) else f"{before:.3f} → {after:.3f}"
+
+
 def optional(value: float | None, decimals: int = 2) -> str:
     """A score, or a dash."""
     return "–" if value is None else f"{value:.{decimals}f}"
 
 
+def _is_share(ranking: Ranking) -> bool:
+    """Whether people judge by a share, 0 to 1, which numbers have none of."""
+    return KINDS[ranking.task].task != "regression"
+
+
 def _facts(ranking: Ranking) -> dict[str, Any]:
     best = ranking.best
-    said = f"{best.goodness:.3f}" if KINDS[ranking.task].goodness_name == "R²" else percent(best.goodness)
+    said = percent(best.goodness) if _is_share(ranking) else f"{best.goodness:.3f}"
     dots = [(row.speed.milliseconds, row.goodness, row.interval, row.shortfall is not None) for row in ranking.rows]
     front = sorted((row.speed.milliseconds, row.goodness) for row in ranking.rows if row.is_on_front)
-    is_share = KINDS[ranking.task].goodness_name != "R²"
     return {
         "ranking": ranking,
         "name": tidy(PurePosixPath(ranking.source).name or ranking.source),
@@ -56,7 +68,9 @@ def _facts(ranking: Ranking) -> dict[str, Any]:
         "goodness_of": goodness_of,
         "verdict_of": verdict,
         "optional": optional,
-        "chart": front_chart(dots, front, ranking.goodness_name.capitalize(), is_share),
+        "tuned_of": tuned_of,
+        "has_tuned": any(row.tuned is not None for row in ranking.rows),
+        "chart": front_chart(dots, front, ranking.goodness_name.capitalize(), _is_share(ranking)),
         "has_scores": any(row.neighbours is not None for row in ranking.rows),
         "time": duration(ranking.seconds),
     }

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,11 +30,14 @@ from headstart.workflow.images import stratified
 from headstart.workflow.near import once
 from headstart.workflow.preparing import first_inputs
 from headstart.workflow.session import Session
+from headstart.workflow.short_tuning import ShortTuning, has_room, tune_briefly
 
 # Shares of the images in each round; the candidates are halved between them, to no fewer than these.
 ROUNDS, FEWEST = (0.25, 0.5, 1.0), 3
 # With fewer images than this, there is one round with all of them.
 FEWEST_IN_A_ROUND = 200
+# Candidates that are fine-tuned briefly at the end, where there is time.
+MOST_TUNED = 3
 # Of the time, when the first round must be over, and when no other one begins.
 SHARE_OF_FIRST, SHARE_OF_ALL = 0.6, 0.85
 
@@ -207,8 +210,12 @@ def compare_candidates(
             session.extract("features", "Computing features", images.files, features)
         for candidate in running:
             _judge(session, candidate, images)
-    rows = [candidate.told(favourite, limits) for candidate in running]
-    judged, taken, reason = decide(rows, [candidate.said for candidate in running])
+    left = start + seconds - session.watch.total()
+    tuned = _tuned(session, running, rounds[min(candidate.rounds for candidate in running) - 1], left)
+    running = list(tuned) or running
+    rows = [replace(candidate.told(favourite, limits), tuned=_goodness(tuned, candidate)) for candidate in running]
+    gains = [tuning.after - tuning.before for tuning in tuned.values()]
+    judged, taken, reason = decide(rows, [candidate.said for candidate in running], gains)
     others = [candidate.told(favourite, limits) for candidate in everybody if candidate not in running]
     marked = mark_front([*judged, *others])
     chosen = judged.index(taken)
@@ -237,6 +244,29 @@ def _halved(running: Sequence[Candidate], favourite: Candidate) -> list[Candidat
     """The better half, and the one with the highest published accuracy."""
     kept = sorted(running, key=lambda candidate: candidate.said.loss)[: max(FEWEST, -(-len(running) // 2))]
     return kept if favourite in kept or favourite not in running else [*kept, favourite]
+
+
+def _tuned(
+    session: Session, running: Sequence[Candidate], images: Pool, seconds: float
+) -> dict[Candidate, ShortTuning]:
+    """The best candidates fine-tuned briefly, each with an equal share of the time; none where there isn't enough."""
+    best = sorted(running, key=lambda candidate: candidate.said.loss)[:MOST_TUNED]
+    if math.isinf(seconds) or len(best) < 2 or not has_room(seconds, len(best), images.part, images.outputs):
+        return {}
+    found, end = {}, session.watch.total() + seconds
+    for number, candidate in enumerate(best):
+        share = (end - session.watch.total()) / (len(best) - number)
+        data = candidate.features, images.files, images.part, images.outputs
+        tuning = tune_briefly(session, candidate.base, *data, share)
+        if tuning is None:
+            return {}
+        found[candidate] = tuning
+    return found
+
+
+def _goodness(tuned: Mapping[Candidate, ShortTuning], candidate: Candidate) -> tuple[float, float] | None:
+    found = tuned.get(candidate)
+    return None if found is None else (found.goodness_before, found.goodness_after)
 
 
 def _nearest(everybody: Sequence[Candidate]) -> str:

