@@ -73,3 +73,22 @@ def test_what_can_not_be_ranked_is_told(tmp_path: Path, photos: Path, make_image
     lonely = make_images(tmp_path / "lonely", {"cat": 12, "dog": 2}, size=48)
     with pytest.raises(DataError, match="'dog' has 2 usable images"):
         rank(lonely, bases=["untrained"], cache=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:The structure of `inputs`")
+def test_a_model_of_ones_own_is_ranked_as_well(photos: Path, tmp_path: Path) -> None:
+    import keras
+
+    from headstart.learn.own_base import base
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(4, 3, strides=2, activation="relu"),
+            layers.Conv2D(8, 3, strides=2, activation="relu"),
+        ]
+    )
+    found = rank(photos, bases=[base(model, "tf", "mine")], cache=tmp_path)
+    assert {row.base for row in found.rows} == {"mine", f"mine@{model.layers[0].name}"}

@@ -48,7 +48,7 @@ class CandidateChoice:
             raise UsageError("a weights file is of one base alone", "name a folder of weights files with --weights")
         if self.bases:
             named = [get_base(base) if isinstance(base, str) else base for base in self.bases]
-            found = [with_lookup(base, lookup) for base in dict.fromkeys(named)]
+            found = [with_lookup(base, lookup) for base in {base.name: base for base in named}.values()]
             for base in found:
                 base.weights.require()
         else:
