@@ -11,7 +11,7 @@ import pytest
 
 from headstart.catalog.base import Base
 from headstart.catalog.untrained import BASE, SeededWeights
-from headstart.errors import UsageError
+from headstart.errors import DataError, UsageError
 from headstart.features.speed import Speed
 from headstart.features.store import Store
 from headstart.learn.base_features import BaseFeatures
@@ -202,3 +202,9 @@ def test_with_time_the_best_are_fine_tuned_and_what_that_brings_counts(
     told.clear()
     compare(session, photos_pool)
     assert not told
+
+
+def test_images_that_must_all_stay_together_leave_nothing_to_compare_by(session: Session, photos_pool: Pool) -> None:
+    part = replace(photos_pool.part, units=["one"] * len(photos_pool.files))
+    with pytest.raises(DataError, match="too few different images to compare bases by"):
+        compare(session, replace(photos_pool, part=part))

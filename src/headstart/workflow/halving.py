@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from headstart.catalog.base import Base
-from headstart.errors import UsageError
+from headstart.errors import DataError, UsageError
 from headstart.features.extract import FeatureSet
 from headstart.features.openvino import Precision, choose_precision
 from headstart.features.speed import Speed, measure_speeds
@@ -193,34 +193,34 @@ def compare_candidates(
         UsageError: no candidate keeps the limits.
     """
     rounds, start = pool.rounds(), session.watch.total()
-    notes: list[tuple[str, str]] = []
     everybody, seen = _first_round(session, rounds[0], bases, precision, start + SHARE_OF_FIRST * seconds)
-    if seen < len(bases):
-        notes.append(("time", f"it sufficed for {seen} of {len(bases)} bases at their sizes, the cheapest first"))
     favourite = max(everybody, key=lambda candidate: candidate.prior)
     running = [candidate for candidate in everybody if limits.keeps(candidate.speed)]
     if not running:
         raise UsageError(f"no base takes {limits}", _nearest(everybody))
-    for number, images in enumerate(rounds[1:], start=2):
-        if session.watch.total() > start + SHARE_OF_ALL * seconds:
-            notes.append(("time", f"it sufficed for {number - 1} of {len(rounds)} rounds"))
-            break
+    played = 1
+    while played < len(rounds) and session.watch.total() <= start + SHARE_OF_ALL * seconds:
         running = _halved(running, favourite)
-        for features in dict.fromkeys(candidate.together for candidate in running):
-            session.extract("features", "Computing features", images.files, features)
-        for candidate in running:
-            _judge(session, candidate, images)
-    left = start + seconds - session.watch.total()
-    tuned = _tuned(session, running, rounds[min(candidate.rounds for candidate in running) - 1], left)
-    running = list(tuned) or running
-    rows = [replace(candidate.told(favourite, limits), tuned=_goodness(tuned, candidate)) for candidate in running]
+        _next_round(session, running, rounds[played])
+        played += 1
+    tuned = _tuned(session, running, rounds[played - 1], start + seconds - session.watch.total())
+    last = list(tuned) or running
+    rows = [replace(candidate.told(favourite, limits), tuned=_goodness(tuned, candidate)) for candidate in last]
     gains = [tuning.after - tuning.before for tuning in tuned.values()]
-    judged, taken, reason = decide(rows, [candidate.said for candidate in running], gains)
-    others = [candidate.told(favourite, limits) for candidate in everybody if candidate not in running]
-    marked = mark_front([*judged, *others])
-    chosen = judged.index(taken)
-    ordered = sorted(marked, key=lambda row: (row.name != taken.name, -row.rounds, row.loss))
-    return Halving(tuple(ordered), running[chosen].base, reason, tuple(notes))
+    judged, taken, reason = decide(rows, [candidate.said for candidate in last], gains)
+    others = [candidate.told(favourite, limits) for candidate in everybody if candidate not in last]
+    ordered = sorted(mark_front([*judged, *others]), key=lambda row: (row.name != taken.name, -row.rounds, row.loss))
+    notes = _what_was_left_out(seen, len(bases), played, len(rounds))
+    return Halving(tuple(ordered), last[judged.index(taken)].base, reason, notes)
+
+
+def _what_was_left_out(seen: int, bases: int, played: int, rounds: int) -> tuple[tuple[str, str], ...]:
+    told = []
+    if seen < bases:
+        told.append(f"it sufficed for {seen} of {bases} bases at their sizes, the cheapest first")
+    if played < rounds:
+        told.append(f"it sufficed for {played} of {rounds} rounds")
+    return tuple(("time", said) for said in told)
 
 
 def _first_round(
@@ -238,6 +238,13 @@ def _first_round(
             _judge(session, candidate, images)
         candidates += found
     return candidates, len(bases)
+
+
+def _next_round(session: Session, running: Sequence[Candidate], images: Pool) -> None:
+    for features in dict.fromkeys(candidate.together for candidate in running):
+        session.extract("features", "Computing features", images.files, features)
+    for candidate in running:
+        _judge(session, candidate, images)
 
 
 def _halved(running: Sequence[Candidate], favourite: Candidate) -> list[Candidate]:
@@ -328,6 +335,10 @@ def _judge(session: Session, candidate: Candidate, images: Pool) -> None:
 
     found = once(session, ("rank-1", candidate.features, *_said(images, seed)), compute)
     known = ~np.isnan(found[:, 0])
+    if not known.any():
+        raise DataError(
+            "a class has too few different images to compare bases by", "add some, or name a base with --base"
+        )
     predictions, targets = kind.predict(found[known]), part.labels[known]
     goodness = kind.goodness(predictions, targets)
     interval = kind.confidence_intervals(predictions, targets, seed)[kind.goodness_key]
