@@ -20,6 +20,7 @@ PUBLIC = [
     "base",
     "bases",
     "class_weights",
+    "compare",
     "custom_objects",
     "fit",
     "freeze",

@@ -52,7 +52,9 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded_after("import headstart") & NOT_AT_IMPORT == set()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["audit", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["audit", "--help"], ["compare", "--help"]], ids=" ".join
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert loaded_after(RUN_COMMAND.format(arguments=arguments)) & HEAVY == set()
 

@@ -19,7 +19,7 @@ from headstart.run import Run
 Command = Callable[..., Any]
 # Of 72 images: features, looks, and what came of looking for near-duplicates, odd ones and suspect labels.
 VALUES = 2 * 72 + 3
-COMMANDS = ["train", "rank", "audit", "demo", "predict", "bases", "cache info", "cache prune"]
+COMMANDS = ["train", "rank", "audit", "compare", "demo", "predict", "bases", "cache info", "cache prune"]
 
 
 @pytest.fixture

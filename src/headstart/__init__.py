@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headstart.run import Prediction as Prediction
     from headstart.run import Run as Run
     from headstart.workflow import audit as audit
+    from headstart.workflow import compare as compare
     from headstart.workflow import rank as rank
     from headstart.workflow import train as train
 
@@ -46,6 +47,7 @@ _HOMES = {
     "base": "headstart.learn.own_base",
     "bases": "headstart.catalog",
     "class_weights": "headstart.learn.losses",
+    "compare": "headstart.workflow",
     "custom_objects": "headstart.learn.saved",
     "fit": "headstart.learn.fit",
     "freeze": "headstart.learn.freeze",
@@ -67,6 +69,7 @@ __all__ = [
     "base",
     "bases",
     "class_weights",
+    "compare",
     "custom_objects",
     "fit",
     "freeze",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,11 @@ import pytest
 from PIL import Image
 
 from headstart.evaluation.metrics import class_scores, confusion_matrix, score
+from headstart.learn.benefit import Benefit, Cell, weigh
+from headstart.learn.kinds import CLASSES
+from headstart.learn.labelled import Labelled
 from headstart.report import write_report
+from headstart.report.benefit_story import tell
 from headstart.run import BaseRecord, Choice, DataRecord, Manifest, SplitRecord
 
 MakeRun = Callable[..., "FakeRun"]
@@ -190,3 +195,36 @@ def _interval(name: str, value: float) -> tuple[float, float]:
     """Like the bootstrap's, without its time: as wide as it likes, but of no width where there are no mistakes."""
     half = 0.05 if name == "log_loss" or value < 1 else 0.0
     return max(value - half, 0.0), value + half
+
+
+@pytest.fixture(scope="session")
+def make_benefit() -> Callable[..., Benefit]:
+    """`make_benefit(transferred=0.6, scratch=0.75, missing=[("probe", 1.0)])`: a comparison with two seeds of each."""
+    return _make_benefit
+
+
+def _make_benefit(
+    transferred: float | None = None,
+    scratch: float = 0.75,
+    missing: Sequence[tuple[str, float]] = (),
+    source: str = "photos",
+    said: str = "",
+) -> Benefit:
+    times = {"scratch": 100.0, "probe": 10.0, "classic": 20.0, "finetune": 50.0}
+    rights = {"probe": (0.8, 0.85), "classic": (0.7, 0.84), "finetune": (0.8, 0.9), "scratch": (scratch - 0.1, scratch)}
+    if transferred is not None:
+        rights |= dict.fromkeys(("probe", "classic", "finetune"), (transferred, transferred))
+        rights["scratch"] = (scratch, scratch)
+    labels = np.arange(400) % 2
+    cells = []
+    for number, (way, seed, share) in enumerate(itertools.product(times, (0, 1), (0.1, 1.0))):
+        is_right = np.random.default_rng(number).permutation(400) < rights[way][int(share)] * 400
+        predictions = np.eye(2)[np.where(is_right, labels, 1 - labels)]
+        if (way, share) not in missing:
+            cells.append(Cell(way, share, seed, predictions, times[way] * share, "rate 0.001", 12, 7))
+    part = Labelled([str(number) for number in range(400)], labels)
+    standing = weigh(cells, {0.1: 40, 1.0: 400}, part, part, 2, seed=0)
+    headline, sentences = tell(standing, CLASSES)
+    choices = ({"what": "image size", "value": "64×64", "reason": "<there is no time> for more"},)
+    about = source, "classes", "accuracy", "untrained", (64, 64), 400, 400
+    return Benefit(*about, standing, CLASSES, headline, sentences, said, choices, 600.0)

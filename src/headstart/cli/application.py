@@ -15,6 +15,7 @@ from headstart.backend import prefer_onednn
 from headstart.cli import cache
 from headstart.cli.auditing import audit
 from headstart.cli.base_list import bases
+from headstart.cli.comparing import compare
 from headstart.cli.prediction import predict
 from headstart.cli.ranking import rank
 from headstart.cli.training import demo, train
@@ -41,7 +42,7 @@ def root() -> None:
     """
 
 
-for command in (train, rank, audit, demo, predict, bases):
+for command in (train, rank, audit, compare, demo, predict, bases):
     app.command()(command)
 app.add_typer(cache.app, name="cache")
 

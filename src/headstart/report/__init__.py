@@ -1,7 +1,7 @@
 """What a run leaves for people to read: `report.html`, one self-contained page, and the model card `README.md`.
 
-Both are made from the files in the run's folder, and the same files make the same bytes again. The pages of an audit
-and of a ranking are made likewise, from what was found.
+Both are made from the files in the run's folder, and the same files make the same bytes again. The pages of an audit,
+of a ranking and of a comparison are made likewise, from what was found.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from types import MappingProxyType
 from headstart.images.file import ImageFile
 from headstart.report.audit_page import render_audit
 from headstart.report.card import render_card
+from headstart.report.comparison_page import render_comparison
 from headstart.report.evidence import read_evidence
 from headstart.report.page import render_page
 from headstart.report.ranking_page import render_ranking
 from headstart.run import CARD, REPORT, Manifest
 
-__all__ = ["render_audit", "render_ranking", "write_card", "write_report"]
+__all__ = ["render_audit", "render_comparison", "render_ranking", "write_card", "write_report"]
 
 
 def write_report(folder: Path, manifest: Manifest, files: Mapping[str, ImageFile] = MappingProxyType({})) -> None:

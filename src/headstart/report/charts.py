@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Colours that occur nowhere else, each replaced by the page's own.
-_INK, _SOFT, _LINE, _ACCENT, _WARM = "#010203", "#010204", "#010205", "#010206", "#010207"
+INK, SOFT, LINE, ACCENT, WARM, GOOD = "#010203", "#010204", "#010205", "#010206", "#010207", "#010208"
 _PAGE_COLOURS = {
-    _INK: "var(--ink)",
-    _SOFT: "var(--soft)",
-    _LINE: "var(--line)",
-    _ACCENT: "var(--accent)",
-    _WARM: "var(--warm)",
+    INK: "var(--ink)",
+    SOFT: "var(--soft)",
+    LINE: "var(--line)",
+    ACCENT: "var(--accent)",
+    WARM: "var(--warm)",
+    GOOD: "var(--good)",
 }
 # Any, because matplotlib's types know every key that there is in one of its versions.
 _STYLE: Any = {
@@ -37,19 +38,19 @@ _STYLE: Any = {
     "text.parse_math": False,
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 11,
-    "text.color": _INK,
-    "axes.labelcolor": _SOFT,
-    "axes.edgecolor": _LINE,
+    "text.color": INK,
+    "axes.labelcolor": SOFT,
+    "axes.edgecolor": LINE,
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "grid.color": _LINE,
+    "grid.color": LINE,
     "grid.linewidth": 0.6,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _SOFT,
-    "ytick.labelcolor": _SOFT,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": SOFT,
+    "ytick.labelcolor": SOFT,
     "legend.frameon": False,
     "lines.linewidth": 2,
     "lines.markersize": 5,
@@ -63,16 +64,16 @@ def measures_chart(measures: Sequence[Measure]) -> Markup:
 
     def paint(axes: Axes) -> None:
         for row, measure in enumerate(measures):
-            axes.plot([measure.low, measure.high], [row, row], color=_ACCENT, linewidth=3, solid_capstyle="round")
-            axes.plot([measure.value], [row], "o", color=_ACCENT, markersize=9)
-            axes.plot([measure.guessing], [row], "D", color="none", markeredgecolor=_WARM, markeredgewidth=1.8)
+            axes.plot([measure.low, measure.high], [row, row], color=ACCENT, linewidth=3, solid_capstyle="round")
+            axes.plot([measure.value], [row], "o", color=ACCENT, markersize=9)
+            axes.plot([measure.guessing], [row], "D", color="none", markeredgecolor=WARM, markeredgewidth=1.8)
             axes.text(measure.value, row - 0.22, percent(measure.value), ha="center", va="bottom", fontweight="bold")
         axes.set_yticks(range(len(measures)), [measure.name for measure in measures])
-        axes.tick_params(axis="y", length=0, labelcolor=_INK)
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.set(ylim=(len(measures) - 0.5, -0.7), xlim=(floor, 1.02))
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
-        _in_percent(axes, "x")
+        in_percent(axes, "x")
 
     floor = _round_down(min(min(measure.low, measure.guessing) for measure in measures))
     texts = [
@@ -80,30 +81,30 @@ def measures_chart(measures: Sequence[Measure]) -> Markup:
         f"by always answering the most frequent class {percent(measure.guessing)}"
         for measure in measures
     ]
-    return _draw(paint, "measures", f"{'; '.join(texts)}.", (5.4, 0.55 * len(measures) + 0.6))
+    return draw(paint, "measures", f"{'; '.join(texts)}.", (5.4, 0.55 * len(measures) + 0.6))
 
 
 def reliability_chart(bins: Sequence[ReliabilityBin]) -> Markup:
     """Accuracy against confidence; a bin's area goes with its images' weight, its whisker is the Wilson interval."""
 
     def paint(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=_SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
+        axes.plot([0, 1], [0, 1], color=SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
         for found, (low, high) in zip(bins, whiskers, strict=True):
-            axes.plot([found.confidence] * 2, [low, high], color=_ACCENT, linewidth=1.5, alpha=0.6)
+            axes.plot([found.confidence] * 2, [low, high], color=ACCENT, linewidth=1.5, alpha=0.6)
         sizes = [30 + 270 * found.weight / largest for found in bins]
         axes.scatter(
-            [b.confidence for b in bins], [b.accuracy for b in bins], sizes, color=_ACCENT, zorder=3, clip_on=False
+            [b.confidence for b in bins], [b.accuracy for b in bins], sizes, color=ACCENT, zorder=3, clip_on=False
         )
         axes.set(xlim=(left, 1.02), ylim=(bottom, 1.03), xlabel="How sure it was", ylabel="How often it was right")
-        _in_percent(axes, "x")
-        _in_percent(axes, "y")
+        in_percent(axes, "x")
+        in_percent(axes, "y")
 
     whiskers = [_wilson(found) for found in bins]
     largest = max(found.weight for found in bins)
     left = _round_down(bins[0].confidence)
     bottom = min(left, _round_down(min(low for low, _high in whiskers)))
     texts = [f"{percent(found.confidence)} sure, {percent(found.accuracy)} right" for found in bins]
-    return _draw(paint, "reliability", f"Reliability curve: {'; '.join(texts)}.", (4.6, 3.9))
+    return draw(paint, "reliability", f"Reliability curve: {'; '.join(texts)}.", (4.6, 3.9))
 
 
 def loss_chart(history: Sequence[dict[str, Any]], best_epoch: int, unit: str = "nats") -> Markup:
@@ -112,7 +113,7 @@ def loss_chart(history: Sequence[dict[str, Any]], best_epoch: int, unit: str = "
 
     def paint(axes: Axes) -> None:
         axes.plot(
-            [line["epoch"] for line in steps], [line["loss"] for line in steps], "o-", color=_WARM, label="training"
+            [line["epoch"] for line in steps], [line["loss"] for line in steps], "o-", color=WARM, label="training"
         )
         _paint_epochs(axes, history, "validation_loss", best_epoch)
         axes.set(ylabel=f"Loss ({unit})" if unit else "Loss")
@@ -121,7 +122,7 @@ def loss_chart(history: Sequence[dict[str, Any]], best_epoch: int, unit: str = "
     best = history[best_epoch]["validation_loss"]
     first = history[0]["validation_loss"]
     text = f"Loss by epoch: on validation {first:.3f} before any step and {best:.3f} at its lowest, epoch {best_epoch}."
-    return _draw(paint, "loss", text, (4.6, 3.2))
+    return draw(paint, "loss", text, (4.6, 3.2))
 
 
 def epochs_chart(history: Sequence[dict[str, Any]], best_epoch: int, column: Column) -> Markup:
@@ -131,12 +132,12 @@ def epochs_chart(history: Sequence[dict[str, Any]], best_epoch: int, column: Col
         _paint_epochs(axes, history, column.key, best_epoch)
         axes.set(ylabel=f"{column.title} on validation")
         if column.show is percent:
-            _in_percent(axes, "y")
+            in_percent(axes, "y")
 
     first, best = (history[epoch][column.key] for epoch in (0, best_epoch))
     epochs = f"{column.show(first)} before any step, {column.show(best)} at epoch {best_epoch}"
     text = f"{column.title} on validation by epoch: {epochs}."
-    return _draw(paint, "accuracy", text, (4.6, 3.2))
+    return draw(paint, "accuracy", text, (4.6, 3.2))
 
 
 def precision_recall_chart(
@@ -153,13 +154,13 @@ def precision_recall_chart(
     """
 
     def paint(axes: Axes) -> None:
-        axes.axhline(share, color=_SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
-        axes.step(np.append(0, recall), np.append(precision[0], precision), color=_ACCENT, where="pre")
+        axes.axhline(share, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
+        axes.step(np.append(0, recall), np.append(precision[0], precision), color=ACCENT, where="pre")
         axes.plot(
             *[[place] for place in chosen],
             "o",
             color="none",
-            markeredgecolor=_WARM,
+            markeredgecolor=WARM,
             markeredgewidth=2,
             ms=9,
             clip_on=False,
@@ -167,14 +168,14 @@ def precision_recall_chart(
         axes.set(xlim=(-0.02, 1.03), ylim=(-0.02, 1.05), xlabel="Found (recall)", ylabel="Right (precision)")
         axes.set_xticks([0, 0.5, 1])
         axes.set_yticks([0, 0.5, 1])
-        _in_percent(axes, "x")
-        _in_percent(axes, "y")
+        in_percent(axes, "x")
+        in_percent(axes, "y")
 
     text = (
         f"Precision against recall: at the threshold {percent(chosen[0])} found and {percent(chosen[1])} right, by "
         f"chance {percent(share)} right."
     )
-    return _draw(paint, name, text, (3.0, 2.5))
+    return draw(paint, name, text, (3.0, 2.5))
 
 
 def scatter_chart(targets: np.ndarray, values: np.ndarray, half_width: float | None) -> Markup:
@@ -184,13 +185,13 @@ def scatter_chart(targets: np.ndarray, values: np.ndarray, half_width: float | N
         low, high = _span(np.concatenate([targets, values]))
         if half_width is not None:
             ends = np.array([low, high])
-            axes.fill_between(ends, ends - half_width, ends + half_width, color=_ACCENT, alpha=0.12, linewidth=0)
-        axes.plot([low, high], [low, high], color=_SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
+            axes.fill_between(ends, ends - half_width, ends + half_width, color=ACCENT, alpha=0.12, linewidth=0)
+        axes.plot([low, high], [low, high], color=SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
         _paint_dots(axes, targets, values)
         axes.set(xlim=(low, high), ylim=(low, high), xlabel="True", ylabel="Predicted")
 
     text = f"Predicted against true numbers of {len(targets)} test images; on the dashed line they are equal."
-    return _draw(paint, "scatter", text, (4.6, 4.4))
+    return draw(paint, "scatter", text, (4.6, 4.4))
 
 
 def residual_chart(values: np.ndarray, errors: np.ndarray, half_width: float | None) -> Markup:
@@ -198,13 +199,13 @@ def residual_chart(values: np.ndarray, errors: np.ndarray, half_width: float | N
 
     def paint(axes: Axes) -> None:
         if half_width is not None:
-            axes.axhspan(-half_width, half_width, color=_ACCENT, alpha=0.12, linewidth=0)
-        axes.axhline(0, color=_SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
+            axes.axhspan(-half_width, half_width, color=ACCENT, alpha=0.12, linewidth=0)
+        axes.axhline(0, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.2)
         _paint_dots(axes, values, errors)
         axes.set(xlabel="Predicted", ylabel="Predicted − true")
 
     text = f"Errors against predicted numbers of {len(values)} test images; on the dashed line there is no error."
-    return _draw(paint, "residuals", text, (4.6, 4.4))
+    return draw(paint, "residuals", text, (4.6, 4.4))
 
 
 def front_chart(
@@ -225,24 +226,24 @@ def front_chart(
 
     def paint(axes: Axes) -> None:
         axes.set_xscale("log")
-        axes.step(*zip(*front, strict=True), where="post", color=_WARM, linewidth=1.5)
+        axes.step(*zip(*front, strict=True), where="post", color=WARM, linewidth=1.5)
         for place, (milliseconds, goodness, ends, was_last) in enumerate(dots):
-            axes.plot([milliseconds] * 2, ends, color=_ACCENT, linewidth=1, alpha=0.35)
-            axes.plot([milliseconds], [goodness], "o", color=_ACCENT, markerfacecolor=_ACCENT if was_last else "none")
+            axes.plot([milliseconds] * 2, ends, color=ACCENT, linewidth=1, alpha=0.35)
+            axes.plot([milliseconds], [goodness], "o", color=ACCENT, markerfacecolor=ACCENT if was_last else "none")
             if place == 0:
-                axes.plot([milliseconds], [goodness], "o", color="none", markeredgecolor=_INK, markersize=12)
+                axes.plot([milliseconds], [goodness], "o", color="none", markeredgecolor=INK, markersize=12)
                 axes.annotate("taken", (milliseconds, goodness), (0, 11), textcoords="offset points", ha="center")
         axes.set(xlabel="Milliseconds an image", ylabel=title)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
         axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _position: _one_figure(value)))
         if is_share:
-            _in_percent(axes, "y")
+            in_percent(axes, "y")
 
     from matplotlib.ticker import FuncFormatter
 
     best = max(goodness for _, goodness in front)
     text = f"{title} against milliseconds an image of {len(dots)} candidates; the best comes to {best:.3f}."
-    return _draw(paint, "front", text, (7.2, 4.2))
+    return draw(paint, "front", text, (7.2, 4.2))
 
 
 def _one_figure(value: float) -> str:
@@ -253,7 +254,7 @@ def _one_figure(value: float) -> str:
 def _paint_dots(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     """Dots that are the fainter, the more there are, so that the many aren't one blot."""
     alpha = float(np.clip(12 / np.sqrt(len(x)), 0.15, 0.8))
-    axes.scatter(x, y, 22, color=_ACCENT, alpha=alpha, linewidths=0, zorder=3)
+    axes.scatter(x, y, 22, color=ACCENT, alpha=alpha, linewidths=0, zorder=3)
 
 
 def _span(values: np.ndarray) -> tuple[float, float]:
@@ -266,15 +267,16 @@ def _paint_epochs(axes: Axes, history: Sequence[dict[str, Any]], field: str, bes
     from matplotlib.ticker import MaxNLocator
 
     epochs, values = [line["epoch"] for line in history], [line[field] for line in history]
-    axes.plot(epochs, values, "o-", color=_ACCENT, label="validation")
-    axes.plot([best_epoch], [values[best_epoch]], "o", color="none", markeredgecolor=_INK, markersize=11)
+    axes.plot(epochs, values, "o-", color=ACCENT, label="validation")
+    axes.plot([best_epoch], [values[best_epoch]], "o", color="none", markeredgecolor=INK, markersize=11)
     axes.annotate("kept", (best_epoch, values[best_epoch]), (0, 11), textcoords="offset points", ha="center")
     axes.margins(y=0.18)
     axes.set(xlabel="Epoch (0: the probe, before any step)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _in_percent(axes: Axes, which: str) -> None:
+def in_percent(axes: Axes, which: str) -> None:
+    """Ticks of the x or the y axis as percents of a share."""
     from matplotlib.ticker import FuncFormatter
 
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -294,7 +296,7 @@ def _wilson(found: ReliabilityBin) -> tuple[float, float]:
     return centre - half, centre + half
 
 
-def _draw(paint: Callable[[Axes], None], name: str, description: str, inches: tuple[float, float]) -> Markup:
+def draw(paint: Callable[[Axes], None], name: str, description: str, inches: tuple[float, float]) -> Markup:
     """Paint a figure under settings of our own, whatever the user's matplotlibrc says."""
     import matplotlib
     from matplotlib.figure import Figure

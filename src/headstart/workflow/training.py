@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -13,12 +12,10 @@ from headstart.backend import keep_freed_memory, prefer_onednn
 from headstart.catalog import DEFAULT_BASE
 from headstart.catalog.base import Base
 from headstart.data.audit import audit
-from headstart.data.dataset import PARTS, Dataset
-from headstart.data.pairs import Pair, read_pairs
-from headstart.data.source import read_source
-from headstart.data.split import split
+from headstart.data.dataset import Dataset
+from headstart.data.pairs import Pair
 from headstart.data.table import TableChoice
-from headstart.errors import DataError, UnknownNameError, UsageError
+from headstart.errors import UnknownNameError, UsageError
 from headstart.features.extract import FeatureSet
 from headstart.features.looks import with_looks
 from headstart.features.openvino import PRECISIONS
@@ -35,13 +32,13 @@ from headstart.workflow.audit_findings import find_all
 from headstart.workflow.averaging import Gain, measure_gain, note_views
 from headstart.workflow.base_choice import BaseChoice, ImageSize
 from headstart.workflow.classifiers import FinetunedClassifier, ProbeClassifier
+from headstart.workflow.dividing import divide, note_absent_labels, read_labelled
 from headstart.workflow.examining import examine
 from headstart.workflow.finishing import finish
 from headstart.workflow.growth import Earlier, read_earlier
 from headstart.workflow.held_out import FOLDS
 from headstart.workflow.images import Images
 from headstart.workflow.input_size import smaller_input
-from headstart.workflow.near import note_near_duplicates
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.outset import Outset, set_out
 from headstart.workflow.preparing import prepare
@@ -167,7 +164,7 @@ def train(
     tuning.check()
     cache_folder = Path(cache) if cache else default_folder()
     table = TableChoice(image_column, tuple(label_columns), task, group_column, weight_column, split_column)
-    dataset = _read(data, table)  # before anything is fetched
+    dataset = read_labelled(data, table)  # before anything is fetched
     earlier = None if compare_to is None else read_earlier(compare_to, dataset)
     _check_balance(dataset, balance)
     choice = BaseChoice(base, weights, offline, image_size, scaling, trust_model_file)
@@ -200,14 +197,6 @@ def train(
         return run
 
 
-def _read(data: str | Path | Sequence[Pair], table: TableChoice) -> Dataset:
-    if isinstance(data, str | Path):
-        return read_source(Path(data), table)
-    if said := replace(table, task=AUTO).options():
-        raise UsageError(f"{said[0]} is about a table, and the images are a list", "leave it out")
-    return read_pairs(data, table.task)
-
-
 def _check(data: str | Path | Sequence[Pair], out: Path, precision: str, seed: int, balance: str) -> None:
     """Refuses what no training run can do, before anything is read."""
     if isinstance(data, str | Path) and out.resolve().is_relative_to(Path(data).resolve()):
@@ -234,30 +223,11 @@ def _audit_and_divide(session: Session, dataset: Dataset, pooled: FeatureSet, ea
     extraction = session.extract("features", "Computing features", files, with_looks(pooled))
     audited = audit(dataset, extraction.digests, extraction.unreadable)
     examined = examine(session, dataset, audited, pooled)
-    note_near_duplicates(session, audited, examined.alike)
-    for choice in dataset.choices:
-        session.choose(*choice)
-    placed = earlier.parts if earlier else {}
-    division = split(
-        audited.samples, audited.digests, session.seed, dataset.task, dataset.origin, examined.alike, placed
-    )
-    counts = ", ".join(f"{count:,} {part}" for part, count in division.counts().items())
-    session.choose("split", counts, division.origin)
+    division = divide(session, dataset, audited, examined.alike, earlier.parts if earlier else {})
     images = Images(dataset, audited, division, tuple(find_all(examined)[0]))
     if dataset.task == "multi-label":
-        _note_absent_labels(session, images)
+        note_absent_labels(session, images)
     return images
-
-
-def _note_absent_labels(session: Session, images: Images) -> None:
-    """Where the parts were given, or a label is rare, a part may lack it."""
-    for part in PARTS[1:]:
-        absent = images.absent(part)
-        if len(absent) == len(images.classes):
-            raise DataError(f"no image of the {part} part has any label", "put images with each label into every part")
-        if absent:
-            reason = f"no {part} image has them, so that part says nothing of them"
-            session.choose(f"labels not in {part}", ", ".join(absent), reason)
 
 
 def _fit_probe(session: Session, images: Images, pooled: FeatureSet, balance: Asked) -> Probe:
