@@ -53,7 +53,9 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["audit", "--help"], ["compare", "--help"]], ids=" ".join
+    "arguments",
+    [["--help"], ["train", "--help"], ["audit", "--help"], ["compare", "--help"], ["rank", "--help"]],
+    ids=" ".join,
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert loaded_after(RUN_COMMAND.format(arguments=arguments)) & HEAVY == set()

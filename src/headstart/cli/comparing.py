@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +25,7 @@ from headstart.cli.options import (
     WeightColumnOption,
     WeightsOption,
 )
+from headstart.cli.page_folder import write_folder
 from headstart.cli.printing import print_json, print_table, shown_progress
 from headstart.errors import UsageError
 
@@ -85,6 +85,7 @@ def compare(
     \b
     headstart compare photos/ --time 15m --out comparison
     """
+    from headstart.report import render_comparison
     from headstart.workflow import compare as compare_ways
     from headstart.workflow.base_choice import parse_image_size
     from headstart.workflow.comparing import parse_fractions
@@ -113,7 +114,7 @@ def compare(
             cache=cache,
             display=display,
         )
-    _write_page(found, out)
+    write_folder(out, {DOCUMENT: json.dumps(found.as_dict(), indent=2), PAGE: render_comparison(found)})
     if as_json:
         print_json(found.as_dict())
     else:
@@ -129,23 +130,6 @@ def _check_out(data: Path, out: Path) -> None:
     is_ours = out.is_dir() and {path.name for path in out.iterdir()} <= {PAGE, DOCUMENT}
     if out.exists() and not is_ours:
         raise UsageError(f"{out} exists already", "name another with --out, or remove that one")
-
-
-def _write_page(found: Benefit, out: Path) -> None:
-    from headstart.report import render_comparison
-
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
-        partial.mkdir(parents=True)
-        (partial / DOCUMENT).write_text(json.dumps(found.as_dict(), indent=2), encoding="utf-8")
-        (partial / PAGE).write_text(render_comparison(found), encoding="utf-8", newline="")
-        if out.exists():
-            shutil.rmtree(out)
-        partial.rename(out)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise UsageError(f"{out} can't be written ({error.strerror})", "name another folder with --out") from error
 
 
 def _show(found: Benefit, out: Path) -> None:

@@ -20,7 +20,7 @@ def check_unmade(path: Path | None, option: str) -> None:
 
 
 def write_folder(out: Path, texts: Mapping[str, str]) -> None:
-    """Make a folder with these files, by name; it is there as a whole, or not at all.
+    """Make a folder with these files, by name, or make it again; it is there as a whole, or not at all.
 
     Raises:
         UsageError: it can't be written.
@@ -31,6 +31,8 @@ def write_folder(out: Path, texts: Mapping[str, str]) -> None:
         partial.mkdir(parents=True)
         for name, text in texts.items():
             (partial / name).write_text(text, encoding="utf-8", newline="")
+        if out.exists():  # whoever mustn't write over it has looked before
+            shutil.rmtree(out)
         partial.rename(out)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
