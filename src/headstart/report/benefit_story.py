@@ -104,7 +104,9 @@ def _accuracy(standing: Standing, kind: Kind) -> str:
     figures = f"{shown(kind, gained.better.mean)} against {shown(kind, gained.against.mean)} from scratch"
     best = f"with {_all(gained.against)}, {NOUNS[gained.better.way]} is best of the transferred ways: {figures}"
     difference = f"{gain_in_words(gained.gain, kind)} {'more' if gained.gain >= 0 else 'less'}"
-    verdict = "" if gained.is_clear else ", no clear gain"
+    # The interval is that of two ways; that the better one was chosen among several is known to the verdict alone.
+    doubt = ", not clearly more, being the best of several" if gained.interval[0] > 0 else ", no clear gain"
+    verdict = "" if gained.is_clear else doubt
     return f"{title}: {best}, {difference} (95 % interval {_interval(gained, kind)}){verdict}."
 
 

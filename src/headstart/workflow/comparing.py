@@ -28,7 +28,7 @@ from headstart.progress import Display, Stopwatch
 from headstart.report.benefit_story import caveat, tell
 from headstart.workflow.base_choice import BaseChoice, ImageSize
 from headstart.workflow.comparing_cells import fill
-from headstart.workflow.comparing_plan import Plan, make_plan
+from headstart.workflow.comparing_plan import MOST_FINETUNING_EPOCHS, STEPS, Plan, epochs_for, make_plan
 from headstart.workflow.dividing import divide, note_absent_labels, read_labelled
 from headstart.workflow.images import Images
 from headstart.workflow.near import find_near_duplicates, look_at
@@ -196,15 +196,15 @@ def _grounds(session: Session, images: Images, pooled: FeatureSet, plan: Plan, l
         for digest, sample in zip(images.audit.digests, images.audit.samples, strict=True)
         if digest in {*learned_from.digests, *test.digests}
     }
-    return Grounds(session, plan, pooled, _cut(session, images, plan), views, test, files, outputs)
+    return Grounds(session, plan, pooled, _cut(session, images), views, test, files, outputs)
 
 
-def _cut(session: Session, images: Images, plan: Plan) -> str:
+def _cut(session: Session, images: Images) -> str:
     """As deep as `train` would fine-tune from without a time."""
     stages = session.features.base.stages
     if len(stages) < 2:
         return INPUT
-    epochs = plan.finetuning_epochs(len(images.part("train").digests))
+    epochs = min(epochs_for(len(images.part("train").digests), STEPS), MOST_FINETUNING_EPOCHS)
     chosen = choose_stage(session, images, TuningChoice(), epochs)
     return stages[-2] if isinstance(chosen, Untuned) else chosen
 
