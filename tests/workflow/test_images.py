@@ -3,13 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset, Part, Sample
 from headstart.data.split import Split
 from headstart.errors import DataError
-from headstart.workflow.images import Images
+from headstart.workflow.images import Images, stratified
 
 ROOT = Path("photos")
 SAMPLES = (
@@ -84,3 +85,18 @@ def test_a_class_without_a_training_image_that_counts_is_an_error(images: Images
     mend = "give one of them more, or leave weights alone with --weight-column none"
     with pytest.raises(DataError, match=f"class 'cat': none of its 1 training images has a weight above 0; {mend}"):
         found.part("train")
+
+
+def test_some_images_have_a_rare_class_among_them_and_more_images_have_the_same() -> None:
+    strata, names = np.repeat([0, 1], [1500, 6]), [f"{number * 7919 % 1506:04}" for number in range(1506)]
+    chosen = stratified(strata, names, 1000)
+    assert np.bincount(strata[chosen]).tolist() == [997, 5]
+    assert set(chosen) < set(stratified(strata, names, 1200))
+    assert [names[place] for place in chosen[:3]] == sorted(names[:1500])[:3]
+    assert stratified(strata[:0], [], 10) == []
+
+
+def test_some_images_of_a_part_come_with_their_files(images: Images) -> None:
+    files, part = images.some("test", 1)
+    assert [file.name for file in map(Path, map(str, files))] == ["a.png", "c.png"]
+    assert part.digests == ["1" * 64, "3" * 64]
