@@ -228,10 +228,12 @@ def _first_round(
 ) -> tuple[list[Candidate], int]:
     """The candidates that every base gives, or as many bases as there is time for; and how many that were."""
     candidates: list[Candidate] = []
+    sound: dict[str, str] = {}  # which precision is, the size of the input doesn't change
     for number, base in enumerate(bases):
         if number and session.watch.total() > until:
             return candidates, number
-        found = _prepare(session, base, images, precision)
+        found = _prepare(session, base, images, sound.get(base.name, precision))
+        sound[base.name] = found[0].features.precision
         session.extract("features", "Computing features", images.files, found[0].together)
         for candidate in found:
             candidate.scores = _score(session, candidate, images)
