@@ -74,9 +74,7 @@ def test_the_front_has_those_of_which_none_is_both_better_and_quicker() -> None:
 
 def test_a_ranking_is_a_document() -> None:
     first = row("resnet50", 20, shortfall=(0.0, 0.0), rounds=3)
-    ranking = Ranking(
-        "photos", "classes", "accuracy", "log loss", 900, (first,), "it is", "", (("time", "x"),), 3.14159
-    )
+    ranking = Ranking("photos", "classes", "accuracy", "log loss", 900, (first,), "it is", "", "x", 3.14159)
     document = json.loads(json.dumps(ranking.as_dict()))
     assert document["taken"] == {"base": "resnet50", "image_size": [224, 224]}
     assert document["candidates"][0]["speed"]["milliseconds"] == 20

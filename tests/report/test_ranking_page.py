@@ -21,7 +21,7 @@ SECOND = replace(FIRST, base="<b>vgg16</b>", rounds=1, shortfall=None, images=25
 
 
 def ranking(*rows: Ranked, **more: object) -> Ranking:
-    made = Ranking("photos", "classes", "accuracy", "log loss", 2624, rows, "it is best", "", (), 41.0, 0.686)
+    made = Ranking("photos", "classes", "accuracy", "log loss", 2624, rows, "it is best", "", "", 41.0, 0.686)
     return replace(made, **more)  # type: ignore[arg-type]
 
 
@@ -40,9 +40,9 @@ def test_the_page_says_what_to_take_and_shows_every_candidate() -> None:
 
 
 def test_limits_and_what_there_was_no_time_for_are_told() -> None:
-    html = render_ranking(ranking(FIRST, limits="at most 20 ms an image", notes=(("time", "it sufficed for 3"),)))
+    html = render_ranking(ranking(FIRST, limits="at most 20 ms an image", left_out="there was time for 3"))
     assert "at most 20 ms an image" in html
-    assert "<dt>Time</dt><dd>it sufficed for 3</dd>" in html
+    assert "<dt>Left out</dt><dd>there was time for 3</dd>" in html
 
 
 def test_it_loads_nothing_from_elsewhere_and_has_a_picture() -> None:

@@ -68,6 +68,10 @@ def test_limits_are_kept_and_told(photos: Path, warm_cache: Path) -> None:
 def test_what_can_not_be_ranked_is_told(tmp_path: Path, photos: Path, make_images: MakeImages) -> None:
     with pytest.raises(UnknownNameError, match="no precision named 'f16'"):
         rank(photos, bases=["untrained"], precision="f16", cache=tmp_path)
+    with pytest.raises(UsageError, match="the seed -1 is out of range"):
+        rank(photos, bases=["untrained"], seed=-1, cache=tmp_path)
+    with pytest.raises(UsageError, match="--label-column is about a table, and the images are a list"):
+        rank([(next(photos.rglob("*.png")), "a")], label_columns=["b"], cache=tmp_path)
     with pytest.raises(UsageError, match="time"):
         rank(photos, bases=["untrained"], time="soon", cache=tmp_path)
     lonely = make_images(tmp_path / "lonely", {"cat": 12, "dog": 2}, size=48)

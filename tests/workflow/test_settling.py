@@ -31,6 +31,7 @@ def test_the_base_is_chosen_by_training_images_alone(photos: Path, tmp_path: Pat
     assert chosen.value.startswith("untrained")
     assert "cross-validated accuracy of the probe: untrained" in chosen.reason
     assert "--base auto" in run.manifest.command
+    assert choices(run)["image size"].reason == "taken along with the base"
     assert run.manifest.base.name == chosen.value
     assert run.predict([next(photos.rglob("*.png"))])[0].label
 

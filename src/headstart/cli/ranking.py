@@ -28,7 +28,7 @@ from headstart.cli.printing import print_json, print_table, shown_progress
 from headstart.errors import UsageError
 
 if TYPE_CHECKING:
-    from headstart.learn.ranking import Ranking
+    from headstart.learn.ranking import Ranked, Ranking
 
 PAGE, DOCUMENT = "ranking.html", "ranking.json"
 
@@ -139,8 +139,6 @@ def parse_amount(text: str | None, unit: str, option: str) -> float | None:
 
 
 def _show(found: Ranking, out: Path | None) -> None:
-    from headstart.report.ranking_page import goodness_of, optional, tuned_of, verdict
-
     columns = (
         "base",
         "input",
@@ -153,33 +151,21 @@ def _show(found: Ranking, out: Path | None) -> None:
         "images/s",
         "MB",
     )
-    print_table(
-        (*columns, "memory", "neighbours", "LogME", "H-score", "N-LEEP", "ImageNet", "licence"),
-        [
-            (
-                row.base,
-                row.size,
-                goodness_of(found, row),
-                f"{row.loss:.3f}",
-                f"{row.images:,}",
-                verdict(row),
-                tuned_of(found, row),
-                f"{row.speed.milliseconds:.1f}",
-                f"{row.speed.images_per_second:.0f}",
-                f"{row.speed.size_mb:.1f}",
-                optional(row.speed.memory_mb, 0),
-                optional(row.neighbours),
-                optional(row.log_me, 3),
-                optional(row.h_score),
-                optional(row.n_leep, 3),
-                optional(row.imagenet_top1, 3),
-                row.licence,
-            )
-            for row in found.rows
-        ],
-    )
+    scores = ("neighbours", "LogME", "H-score", "N-LEEP")
+    print_table((*columns, "memory", *scores, "ImageNet", "licence"), [_cells(found, row) for row in found.rows])
     rows = [("Take", f"{found.best.options}: {found.reason}")]
     rows += [("Limits", found.limits)] if found.limits else []
-    rows += [(what.capitalize(), said) for what, said in found.notes]
+    rows += [("Left out", found.left_out)] if found.left_out else []
     rows += [("Page", str(out / PAGE))] if out else []
     print_table(("", ""), rows)
+
+
+def _cells(found: Ranking, row: Ranked) -> tuple[str, ...]:
+    from headstart.report.ranking_page import goodness_of, optional, tuned_of, verdict
+
+    speed = row.speed
+    measured = goodness_of(found, row), f"{row.loss:.3f}", f"{row.images:,}", verdict(row), tuned_of(found, row)
+    speeds = f"{speed.milliseconds:.1f}", f"{speed.images_per_second:.0f}", f"{speed.size_mb:.1f}"
+    scores = optional(row.neighbours), optional(row.log_me, 3), optional(row.h_score), optional(row.n_leep, 3)
+    published = optional(row.imagenet_top1, 3), row.licence
+    return row.base, row.size, *measured, *speeds, optional(speed.memory_mb, 0), *scores, *published

@@ -78,7 +78,7 @@ def _linear_algebra() -> ThreadpoolController:
     """The threads of NumPy's and SciPy's libraries.
 
     A step of the fit multiplies a matrix by a vector, which waits for memory rather than for arithmetic; threads that
-    wait for each other at every step take longer than one, twenty times as long where something else runs.
+    wait for each other at every step take longer than one, many times as long where something else runs (by hand).
     """
     from threadpoolctl import ThreadpoolController
 

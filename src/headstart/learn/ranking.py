@@ -119,7 +119,7 @@ class Ranking:
         rows: the candidates, the one that was taken first, then by how long they were in the running and how good.
         reason: for the one that was taken.
         limits: that were set, in words; empty for none.
-        notes: what else was decided, and why.
+        left_out: what there was no time for, in words; empty for nothing.
         seconds: that it took.
         guessing: the goodness of always answering the most frequent class; None for what isn't of classes.
     """
@@ -132,7 +132,7 @@ class Ranking:
     rows: tuple[Ranked, ...]
     reason: str
     limits: str
-    notes: tuple[tuple[str, str], ...]
+    left_out: str
     seconds: float
     guessing: float | None = None
 
@@ -151,7 +151,7 @@ class Ranking:
             "taken": {"base": self.best.base, "image_size": [self.best.height, self.best.width]},
             "reason": self.reason,
             "limits": self.limits,
-            "notes": [{"what": what, "said": said} for what, said in self.notes],
+            "left_out": self.left_out,
             "guessing": self.guessing,
             "candidates": [
                 asdict(row) | {"within_noise": row.within_noise, "options": row.options} for row in self.rows

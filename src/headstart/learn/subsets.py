@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,10 +73,12 @@ def _held_out(strata: np.ndarray, units: Sequence[str], seed: int) -> set[int]:
     for stratum in np.unique(strata):
         of_it = np.flatnonzero(strata == stratum).tolist()
         ordered = list(dict.fromkeys(units[place] for place in _drawn(of_it, units, f"held out {seed}")))
-        wanted = max(1, round(HELD_OUT_SHARE * len(of_it)))
+        counts = Counter(units[place] for place in of_it)
+        wanted, held = max(1, round(HELD_OUT_SHARE * len(of_it))), sum(counts[unit] for unit in counts if unit in taken)
         for unit in ordered[:-1]:
-            if sum(units[place] in taken for place in of_it) >= wanted:
+            if held >= wanted:
                 break
+            held += 0 if unit in taken else counts[unit]
             taken.add(unit)
     return {place for place in range(len(units)) if units[place] in taken}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from headstart.learn.benefit import WAYS, Contrast, Point, Standing
 from headstart.learn.kinds import Kind
-from headstart.report.wording import duration, listed, percent, points
+from headstart.report import wording
+from headstart.report.wording import duration, listed, points
 
 # Seconds vary by less than this from one time to the next.
 CLEARLY_SOONER = 2
@@ -58,7 +59,7 @@ def untold(standing: Standing) -> str:
 
 def shown(kind: Kind, goodness: float) -> str:
     """How good something is, such as "86.0 %"; a number's R² is none of hundred."""
-    return kind.show(goodness) if kind.task == "regression" else percent(goodness)
+    return wording.goodness(goodness, kind.task)
 
 
 def caveat(steps: int) -> str:

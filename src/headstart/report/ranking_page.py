@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-from headstart.learn.kinds import KINDS
 from headstart.learn.ranking import Ranked, Ranking
 from headstart.report.charts import front_chart
 from headstart.report.page import make_environment
-from headstart.report.wording import counted, duration, percent, tidy
+from headstart.report.wording import counted, duration, goodness, percent, tidy
 
 
 def render_ranking(ranking: Ranking) -> str:
@@ -51,19 +50,18 @@ def optional(value: float | None, decimals: int = 2) -> str:
 
 def _is_share(ranking: Ranking) -> bool:
     """Whether people judge by a share, 0 to 1, which numbers have none of."""
-    return KINDS[ranking.task].task != "regression"
+    return ranking.task != "regression"
 
 
 def _facts(ranking: Ranking) -> dict[str, Any]:
     best = ranking.best
-    said = percent(best.goodness) if _is_share(ranking) else f"{best.goodness:.3f}"
     dots = [(row.speed.milliseconds, row.goodness, row.interval, row.shortfall is not None) for row in ranking.rows]
     front = sorted((row.speed.milliseconds, row.goodness) for row in ranking.rows if row.is_on_front)
     return {
         "ranking": ranking,
         "name": tidy(PurePosixPath(ranking.source).name or ranking.source),
         "best": best,
-        "said": said,
+        "said": goodness(best.goodness, ranking.task),
         "counted": counted,
         "goodness_of": goodness_of,
         "verdict_of": verdict,

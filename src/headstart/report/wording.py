@@ -10,6 +10,8 @@ import math
 import unicodedata
 from collections.abc import Sequence
 
+from headstart.data.labels import Task
+
 LONGEST_NAME = 48
 _NO_BREAK = "\u00a0"
 # They turn the direction of the text around them, so that a name could pass for another.
@@ -38,6 +40,11 @@ def percent(share: float) -> str:
     if rounded == 100 and share < 1:
         rounded = 99.9
     return f"{rounded:.1f}{_NO_BREAK}%"
+
+
+def goodness(value: float, task: Task) -> str:
+    """What people judge by, such as "86.0 %"; a number's R², which is none of hundred, such as "0.526"."""
+    return f"{value:.3f}" if task == "regression" else percent(value)
 
 
 def interval(low: float, high: float) -> str:

@@ -8,18 +8,16 @@ from pathlib import Path
 from headstart.backend import keep_freed_memory, prefer_onednn
 from headstart.catalog import DEFAULT_BASE
 from headstart.catalog.base import Base
-from headstart.data.audit import Audit, audit
+from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
 from headstart.data.pairs import Pair
 from headstart.data.table import TableChoice
-from headstart.errors import UnknownNameError, UsageError
+from headstart.errors import UsageError
 from headstart.features.boundary import INPUT
 from headstart.features.extract import FeatureSet
 from headstart.features.looks import with_looks
-from headstart.features.openvino import PRECISIONS
 from headstart.features.store import Store, default_folder
 from headstart.images.views import make_views
-from headstart.inspection.near_duplicates import linked
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.benefit import WAYS, Benefit, Cell, weigh
 from headstart.learn.labelled import Labelled, joined
@@ -31,10 +29,9 @@ from headstart.workflow.comparing_cells import fill
 from headstart.workflow.comparing_plan import MOST_FINETUNING_EPOCHS, STEPS, Plan, epochs_for, make_plan
 from headstart.workflow.dividing import divide, note_absent_labels, read_labelled
 from headstart.workflow.images import Images
-from headstart.workflow.near import find_near_duplicates, look_at
+from headstart.workflow.near import alike_among
 from headstart.workflow.preparing import prepare
-from headstart.workflow.session import Session
-from headstart.workflow.training import LARGEST_SEED
+from headstart.workflow.session import LARGEST_SEED, Session, check_precision, check_seed
 from headstart.workflow.tuning_choice import AUTO, TuningChoice, parse_time
 from headstart.workflow.tuning_plan import VIEWS, Untuned, choose_stage
 from headstart.workflow.view_choice import find_augmentation
@@ -151,10 +148,8 @@ def _checked(
         raise UsageError("a share of the labels is out of range", "give percents above 0 and up to 100")
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}", "give a whole number from 1 on")
-    if precision not in PRECISIONS:
-        raise UnknownNameError("precision", precision, PRECISIONS)
-    if not 0 <= seed <= LARGEST_SEED - seeds:
-        raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED - seeds}")
+    check_precision(precision)
+    check_seed(seed, LARGEST_SEED - seeds)
     seconds = parse_time(time)
     TuningChoice(seconds=seconds).check()
     return shares, float(seconds or 0.0)
@@ -168,18 +163,10 @@ def _divided(session: Session, dataset: Dataset, pooled: FeatureSet) -> Images:
     files = [sample.file for sample in dataset.samples]
     extraction = session.extract("features", "Computing features", files, with_looks(pooled))
     audited = audit(dataset, extraction.digests, extraction.unreadable)
-    images = Images(dataset, audited, divide(session, dataset, audited, _alike(session, audited, pooled)))
+    images = Images(dataset, audited, divide(session, dataset, audited, alike_among(session, audited, pooled)))
     if dataset.task == "multi-label":
         note_absent_labels(session, images)
     return images
-
-
-def _alike(session: Session, audited: Audit, pooled: FeatureSet) -> list[tuple[str, ...]]:
-    """The digests of near-duplicates, group by group."""
-    places = audited.different()
-    files = [audited.samples[place].file for place in places.values()]
-    looks = look_at(session, list(places), files, pooled)
-    return linked(list(places), find_near_duplicates(session, list(places), looks, pooled))
 
 
 def _grounds(session: Session, images: Images, pooled: FeatureSet, plan: Plan, learned_from: Labelled) -> Grounds:
@@ -191,11 +178,9 @@ def _grounds(session: Session, images: Images, pooled: FeatureSet, plan: Plan, l
     augmentation = find_augmentation(session, images, pooled, probe, TuningChoice())
     session.choose("views", augmentation.preset, augmentation.reason)
     views = make_views(augmentation.preset, VIEWS, session.seed)
-    files = {
-        digest: sample.file
-        for digest, sample in zip(images.audit.digests, images.audit.samples, strict=True)
-        if digest in {*learned_from.digests, *test.digests}
-    }
+    wanted = {*learned_from.digests, *test.digests}
+    samples = zip(images.audit.digests, images.audit.samples, strict=True)
+    files = {digest: sample.file for digest, sample in samples if digest in wanted}
     return Grounds(session, plan, pooled, _cut(session, images), views, test, files, outputs)
 
 

@@ -162,13 +162,13 @@ class Halving:
         rows: all candidates, the one that was taken first, then by how long they were in the running and how good.
         taken: the base to build on.
         reason: why.
-        notes: what was decided on the way, each as what it is and what is to be said.
+        left_out: what there was no time for, in words; empty for nothing.
     """
 
     rows: tuple[Ranked, ...]
     taken: Base
     reason: str
-    notes: tuple[tuple[str, str], ...]
+    left_out: str
 
 
 def compare_candidates(
@@ -210,17 +210,14 @@ def compare_candidates(
     judged, taken, reason = decide(rows, [candidate.said for candidate in last], gains)
     others = [candidate.told(favourite, limits) for candidate in everybody if candidate not in last]
     ordered = sorted(mark_front([*judged, *others]), key=lambda row: (row.name != taken.name, -row.rounds, row.loss))
-    notes = _what_was_left_out(seen, len(bases), played, len(rounds))
-    return Halving(tuple(ordered), last[judged.index(taken)].base, reason, notes)
+    left_out = _what_was_left_out(seen, len(bases), played, len(rounds))
+    return Halving(tuple(ordered), last[judged.index(taken)].base, reason, left_out)
 
 
-def _what_was_left_out(seen: int, bases: int, played: int, rounds: int) -> tuple[tuple[str, str], ...]:
-    told = []
-    if seen < bases:
-        told.append(f"it sufficed for {seen} of {bases} bases at their sizes, the cheapest first")
-    if played < rounds:
-        told.append(f"it sufficed for {played} of {rounds} rounds")
-    return tuple(("time", said) for said in told)
+def _what_was_left_out(seen: int, bases: int, played: int, rounds: int) -> str:
+    told = [f"{seen} of {bases} bases at their sizes, the cheapest first"] if seen < bases else []
+    told += [f"{played} of {rounds} rounds"] if played < rounds else []
+    return f"there was time for {' and for '.join(told)}" if told else ""
 
 
 def _first_round(

@@ -12,7 +12,7 @@ from headstart.features.extract import FeatureSet
 from headstart.features.looks import Looks, looks_beside
 from headstart.images.file import ImageFile
 from headstart.images.views import PLAIN
-from headstart.inspection.near_duplicates import Pair, near_duplicates
+from headstart.inspection.near_duplicates import Pair, linked, near_duplicates
 from headstart.workflow.session import Session
 
 
@@ -59,6 +59,20 @@ def find_near_duplicates(session: Session, digests: Sequence[str], looks: Looks,
 
     rows = once(session, ("near-duplicates-2", looks_beside(pooled), *digests), compute)
     return [Pair(int(first), int(second), float(likeness)) for first, second, likeness in rows]
+
+
+def alike_among(session: Session, audited: Audit, pooled: FeatureSet) -> list[tuple[str, ...]]:
+    """The digests of near-duplicates among usable images, group by group.
+
+    Args:
+        session: in which this is done.
+        audited: the images.
+        pooled: features of them.
+    """
+    places = audited.different()
+    different, files = list(places), [audited.samples[place].file for place in places.values()]
+    looks = look_at(session, different, files, pooled)
+    return linked(different, find_near_duplicates(session, different, looks, pooled))
 
 
 def once(session: Session, of: Sequence[str | FeatureSet], compute: Callable[[], np.ndarray]) -> np.ndarray:

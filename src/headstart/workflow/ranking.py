@@ -13,16 +13,12 @@ from headstart.backend import prefer_onednn
 from headstart.catalog.base import Base
 from headstart.data.audit import Audit, audit
 from headstart.data.dataset import Dataset
-from headstart.data.pairs import Pair, read_pairs
-from headstart.data.source import read_source
+from headstart.data.pairs import Pair
 from headstart.data.split import units_of
 from headstart.data.table import AUTO, TableChoice
-from headstart.errors import UnknownNameError
 from headstart.features.extract import FeatureSet
 from headstart.features.looks import looks_of
-from headstart.features.openvino import PRECISIONS
 from headstart.features.store import Store, default_folder
-from headstart.inspection.near_duplicates import linked
 from headstart.learn.base_features import BaseFeatures
 from headstart.learn.kinds import KINDS
 from headstart.learn.labelled import Labelled
@@ -30,10 +26,11 @@ from headstart.learn.ranking import Ranking
 from headstart.progress import Display, Stopwatch
 from headstart.workflow.base_choice import ImageSize
 from headstart.workflow.candidates import CandidateChoice
+from headstart.workflow.dividing import read_labelled
 from headstart.workflow.halving import Halving, Limits, Pool, compare_candidates
 from headstart.workflow.images import stratified, weights_of
-from headstart.workflow.near import find_near_duplicates, look_at
-from headstart.workflow.session import Session
+from headstart.workflow.near import alike_among
+from headstart.workflow.session import Session, check_precision, check_seed
 from headstart.workflow.settling import SAMPLE
 from headstart.workflow.tuning_choice import parse_time
 
@@ -92,17 +89,16 @@ def rank(
     """
     prefer_onednn()
     watch = Stopwatch(display)
-    if precision not in PRECISIONS:
-        raise UnknownNameError("precision", precision, PRECISIONS)
+    check_precision(precision)
+    check_seed(seed)
     limits = Limits(max_latency, max_size)
     table = TableChoice(image_column, tuple(label_columns), task, group_column, weight_column, split_column)
-    dataset = _to_learn_from(read_source(Path(data), table) if isinstance(data, str | Path) else read_pairs(data, task))
+    dataset = _to_learn_from(read_labelled(data, table))
     cache_folder = Path(cache) if cache else default_folder()
     choice = CandidateChoice(tuple(bases), tuple(image_sizes), weights, offline)
     found = choice.resolve(cache_folder, display)
     with Store(cache_folder) as store:
-        first = found[0]
-        session = Session(BaseFeatures(first, store), store, seed, watch)
+        session = Session(BaseFeatures(found[0], store), store, seed, watch)
         pool = _sample(session, dataset)
         left = (parse_time(time) or math.inf) - watch.total()
         compared = compare_candidates(session, pool, choice.sized(found, dataset), precision, limits, left)
@@ -134,14 +130,13 @@ def _sample(session: Session, dataset: Dataset) -> Pool:
 def _without_copies(session: Session, dataset: Dataset, left: Audit, looks: FeatureSet) -> Pool:
     """Each image once, and near-duplicates in one unit: with one of them learned from, the other one would flatter."""
     places = left.different()
-    different, samples = list(places), [left.samples[place] for place in places.values()]
-    files = [sample.file for sample in samples]
-    pairs = find_near_duplicates(session, different, look_at(session, different, files, looks), looks)
-    grouped = [(sample.group, digest) for sample, digest in zip(samples, different, strict=True)]
-    units = units_of(grouped, linked(different, pairs))
+    samples = [left.samples[place] for place in places.values()]
+    grouped = [(sample.group, digest) for sample, digest in zip(samples, places, strict=True)]
+    units = units_of(grouped, alike_among(session, left, looks))
     targets = KINDS[dataset.task].encode([sample.label for sample in samples], dataset.labels)
     kind = KINDS[dataset.task].of(targets, dataset.labels)
-    return Pool(files, Labelled(different, targets, kind, units, weights_of(samples)), len(dataset.labels))
+    part = Labelled(list(places), targets, kind, units, weights_of(samples))
+    return Pool([sample.file for sample in samples], part, len(dataset.labels))
 
 
 def _account(dataset: Dataset, source: str, pool: Pool, compared: Halving, limits: Limits, seconds: float) -> Ranking:
@@ -156,7 +151,7 @@ def _account(dataset: Dataset, source: str, pool: Pool, compared: Halving, limit
         compared.rows,
         compared.reason,
         str(limits),
-        compared.notes,
+        compared.left_out,
         seconds,
         guessing,
     )

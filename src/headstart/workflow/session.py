@@ -10,9 +10,10 @@ from functools import cached_property
 
 import numpy as np
 
+from headstart.errors import UnknownNameError, UsageError
 from headstart.features.engine import Engine
 from headstart.features.extract import Extraction, FeatureSet, extract
-from headstart.features.openvino import Precision
+from headstart.features.openvino import PRECISIONS, Precision
 from headstart.features.store import Store
 from headstart.images.file import ImageFile
 from headstart.images.views import PLAIN, View
@@ -23,6 +24,30 @@ from headstart.run import Choice
 
 # Converting a network that was fine-tuned, and writing the run and its report.
 FINISHING_SECONDS = 15.0
+
+
+# NumPy's legacy generator, which scikit-learn uses, takes no larger one.
+LARGEST_SEED = 2**32 - 1
+
+
+def check_seed(seed: int, largest: int = LARGEST_SEED) -> None:
+    """Refuses a seed that nothing can be drawn from.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    if not 0 <= seed <= largest:
+        raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {largest}")
+
+
+def check_precision(precision: str) -> None:
+    """Refuses a precision that isn't offered.
+
+    Raises:
+        UnknownNameError: it is none.
+    """
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
 
 
 @dataclass

@@ -72,8 +72,10 @@ def base_by_measurement(
     compared = compare_candidates(session, pool, candidates.sized(bases, images.dataset), precision, seconds=seconds)
     pooled = _stand_on(session, images, compared.taken, precision)
     session.choose("base", compared.taken.name, f"{compared.reason}; {_runners_up(images, compared.rows)}")
-    for what, said in compared.notes:
-        session.choose(f"{what} for choosing the base", "short", said)
+    spec = compared.taken.spec
+    session.choose("image size", f"{spec.height}×{spec.width}", "taken along with the base")
+    if compared.left_out:
+        session.choose("time for choosing the base", "short", compared.left_out)
     return pooled
 
 

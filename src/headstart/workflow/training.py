@@ -18,7 +18,6 @@ from headstart.data.table import TableChoice
 from headstart.errors import UnknownNameError, UsageError
 from headstart.features.extract import FeatureSet
 from headstart.features.looks import with_looks
-from headstart.features.openvino import PRECISIONS
 from headstart.features.store import Store, default_folder
 from headstart.images.views import PLAIN
 from headstart.learn.base_features import BaseFeatures
@@ -42,16 +41,13 @@ from headstart.workflow.input_size import smaller_input
 from headstart.workflow.outcome import Outcome
 from headstart.workflow.outset import Outset, set_out
 from headstart.workflow.preparing import prepare
-from headstart.workflow.session import Session
+from headstart.workflow.session import Session, check_precision, check_seed
 from headstart.workflow.settling import BY_MEASUREMENT, base_by_measurement, candidates_of, size_by_measurement
 from headstart.workflow.teaching import teach
 from headstart.workflow.tuning import tune
 from headstart.workflow.tuning_choice import AUTO, TuningChoice, parse_time
 from headstart.workflow.tuning_plan import Untuned
 from headstart.workflow.view_choice import Averaging, choose_averaging
-
-# NumPy's legacy generator, which scikit-learn uses, takes no larger one.
-LARGEST_SEED = 2**32 - 1
 
 
 def train(
@@ -203,10 +199,8 @@ def _check(data: str | Path | Sequence[Pair], out: Path, precision: str, seed: i
         raise UsageError(
             f"{out} lies inside {data}, where it would pass for a class", "name a folder elsewhere with --out"
         )
-    if precision not in PRECISIONS:
-        raise UnknownNameError("precision", precision, PRECISIONS)
-    if not 0 <= seed <= LARGEST_SEED:
-        raise UsageError(f"the seed {seed} is out of range", f"give a whole number from 0 to {LARGEST_SEED}")
+    check_precision(precision)
+    check_seed(seed)
     if balance not in ASKED:
         raise UnknownNameError("balance", balance, ASKED)
 
