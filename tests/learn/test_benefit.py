@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from headstart.learn import benefit
 from headstart.learn.benefit import Cell, Standing, Way, weigh
 from headstart.learn.kinds import Regression
 from headstart.learn.labelled import Labelled
@@ -131,3 +132,11 @@ def test_numbers_are_weighed_too() -> None:
 
 def test_the_same_cells_come_to_the_same_intervals() -> None:
     assert standing(HELPS) == standing(HELPS)
+
+
+def test_the_more_is_looked_at_the_more_it_takes_to_be_clear() -> None:
+    differences = np.array([-1.0, 1.0] * 50)  # a deviation of 1
+    assert benefit._is_clear(1.7, differences, 1)
+    assert not benefit._is_clear(1.6, differences, 1)
+    assert not benefit._is_clear(2.5, differences, 10)
+    assert benefit._is_clear(2.6, differences, 10)

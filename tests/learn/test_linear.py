@@ -117,3 +117,21 @@ def test_what_hardly_varies_is_divided_by_a_share_of_the_usual_deviation(kind: t
     usual, floor = x.std(axis=0), kind.smallest_share * np.median(x.std(axis=0))
     assert np.all(usual[4:6] < floor)
     np.testing.assert_allclose(fit.deviation, np.where(usual > 1e-6, np.maximum(usual, floor), 1), rtol=1e-3)
+
+
+def test_classes_are_fitted_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_info
+
+    threads: list[int] = []
+
+    def fit(self: LogisticRegression, *arguments: object) -> LogisticRegression:
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return whole(self, *arguments)
+
+    whole = LogisticRegression.fit
+    monkeypatch.setattr(LogisticRegression, "fit", fit)
+    rng = np.random.default_rng(0)
+    ClassesFit(rng.normal(0, 1, (20, 5)).astype(np.float32), np.arange(20) % 2, 2, "none").fit(1e-2)
+    assert threads
+    assert set(threads) == {1}

@@ -108,7 +108,7 @@ def weight_bytes(network: Any) -> int:
 def _measure(path: Path, size: int) -> Speed:
     milliseconds = 1000 * _seconds_a_run(OpenVINOEngine(path, "f32", "latency"), 1)
     rate = AT_ONCE / _seconds_a_run(OpenVINOEngine(path, "f32"), AT_ONCE)
-    return Speed(round(milliseconds, 2), round(rate, 1), round(size / 1e6, 1), _most_memory())
+    return Speed(round(milliseconds, 2), round(rate, 1), size / 1e6, _most_memory())
 
 
 def _most_memory() -> float | None:
