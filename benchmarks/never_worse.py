@@ -121,7 +121,7 @@ def solar_cells(
 
 
 def small_images(load: Callable[[], tuple[np.ndarray, np.ndarray]]) -> Callable[[Path, int], Path]:
-    """A task from grey images in memory, uint8 of shape (images, height, width), and their labels."""
+    """A task from images in memory, uint8 of shape (images, height, width), perhaps with colours, and their labels."""
 
     def lay_out(root: Path, seed: int) -> Path:
         images, labels = load()

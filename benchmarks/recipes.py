@@ -13,11 +13,11 @@ Both are given what helps them: BatchNorm in inference mode throughout, pixels d
 both directions, early stopping by validation accuracy in either phase, and the weights of the best epoch. Two times are
 told of them, both from the start of the process on: until all epochs were over, which it takes to know which one was
 best, and until the end of the best one, as if somebody had known to stop there. Headstart's is all of `headstart train`
-from an empty store on, its report included: the probe alone, the probe in four and in eight views, and what it does
-without options. What it does in ten minutes in eight views is taken from the result of `elpv_in_time.py`.
+from an empty store on, its report included: the probe alone, also of smaller images, and what it does without options.
+What it does in ten minutes in eight views is taken from the result of `elpv_in_time.py`.
 
 For each recipe, the time that Headstart needs is that of the quickest of these whose mean accuracy is at least the
-recipe's; and, with the features in the store already, that of the probe run a second time. Two hours and a half on two
+recipe's; and, with the features in the store already, that of the probe run a second time. An hour and a half on two
 cores. With `--seeds`, those of the result that aren't named stay.
 """
 
@@ -40,9 +40,9 @@ from recording import RESULTS, record, recorded, spread
 SEEDS = (0, 1, 2, 3, 4)
 RECIPES = ("classic", "guide")
 HEADSTART = {
+    "probe_of_128_pixels": ("--no-finetune", "--image-size", "128"),
+    "probe_of_160_pixels": ("--no-finetune", "--image-size", "160"),
     "probe": ("--no-finetune",),
-    "probe_in_4_views": ("--no-finetune", "--augment", "flips", "--test-views", "4"),
-    "probe_in_8_views": ("--no-finetune", "--augment", "orientation-free", "--test-views", "8"),
     "default": (),
 }
 # The probe, once more: its features are in the store by then.

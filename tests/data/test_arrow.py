@@ -151,10 +151,10 @@ def test_only_the_row_group_of_an_image_is_read_and_once_for_its_neighbours(
 def test_many_files_together_keep_no_more_than_two_row_groups(tmp_path: Path, write_arrow: WriteArrow) -> None:
     image = random.Random(0).randbytes(2**18)
     table = pa.table({"image": [image] * 4})
-    files = [ArrowFile(write_arrow(tmp_path / f"{number}.parquet", table)) for number in range(8)]
+    files = [ArrowFile(write_arrow(tmp_path / f"{number}.parquet", table)) for number in range(32)]
     before = pa.total_allocated_bytes()
     assert all(file.read(f"image/{row}", 2**20) == image for file in files for row in range(4))
-    assert pa.total_allocated_bytes() - before < 6 * 2**20  # PyArrow takes up to twice of what it needs
+    assert pa.total_allocated_bytes() - before < 16 * 2**20  # of 32, and PyArrow takes more than it needs
 
 
 def test_an_arrow_file_is_not_read_into_memory(tmp_path: Path, write_arrow: WriteArrow) -> None:

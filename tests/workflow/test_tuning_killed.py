@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -19,10 +20,18 @@ OPTIONS = ["--base", "untrained", "--epochs", "10", "--views", "2", "--augment",
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(hard_photos: Path, warm_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def own_cache(warm_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that no other test leaves anything in."""
+    cache = tmp_path_factory.mktemp("whole") / "cache"
+    shutil.copytree(warm_cache / "prefixes", cache / "prefixes")
+    return cache
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(hard_photos: Path, own_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """By the same command: from Python, TensorFlow may use other kernels than the command line asks for."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    subprocess.run(command(hard_photos, out, warm_cache), capture_output=True, check=True)
+    subprocess.run(command(hard_photos, out, own_cache), capture_output=True, check=True)
     return Run.load(out)
 
 
@@ -73,6 +82,6 @@ def test_a_run_that_is_killed_twice_ends_as_if_nothing_had_been(
     assert list((fresh_cache / "checkpoints").iterdir()) == []
 
 
-def test_a_run_leaves_no_checkpoint(uninterrupted: Run, warm_cache: Path) -> None:
+def test_a_run_leaves_no_checkpoint(uninterrupted: Run, own_cache: Path) -> None:
     assert uninterrupted.manifest.chosen == "finetune"
-    assert list((warm_cache / "checkpoints").iterdir()) == []
+    assert list((own_cache / "checkpoints").iterdir()) == []
