@@ -190,6 +190,20 @@ def test_balanced_accuracy_must_not_fall_where_classes_are_balanced() -> None:
     assert decision.reason.endswith("from 100.0% to 93.3%: balanced accuracy falls")
 
 
+def test_accuracy_must_not_fall_either_where_a_few_rare_images_speak_for_the_fine_tuned_network() -> None:
+    probe, finetuned = rare(2.0, 0.28), rare(2.0, 3.0)
+    assert decide(probe, finetuned, "", seed=0).chosen == "finetune"
+    finetuned.logits[20:80] = finetuned.logits[20:80, ::-1] / 4
+    decision = decide(probe, finetuned, "", seed=0)
+    assert decision.comparison is not None
+    assert decision.comparison.p_value < 0.2
+    assert re.search(
+        r"balanced accuracy from 66\.7% to 88\.9%: with every image counted once, fewer answers are right, by more "
+        r"than chance \(93\.3% to 80\.0%\)$",
+        decision.reason,
+    )
+
+
 TAGS = (np.random.default_rng(0).uniform(size=(IMAGES, 3)) < 0.4).astype(np.float32)
 
 

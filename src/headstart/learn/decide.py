@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -110,7 +110,9 @@ def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: in
     so sees a difference that a few hundred right-or-wrong answers can't show. Both are averaged over an image's views
     for the same reason: what a classifier makes of one rendering is partly chance. Where classes are balanced, images
     have weights that let each class count alike, in both measures and in both candidates: the probabilities are those
-    of a world where all are equally common.
+    of a world where all are equally common. Then a dozen images of a rare class have as much to say as hundreds of a
+    common one, and epochs were chosen by them; so accuracy must not fall either, by more than chance may, with every
+    image counted once.
     With several labels an image, mean average precision takes the place of accuracy; with a number, squared error and
     R² take the place of both; there, neither may fall.
 
@@ -134,14 +136,34 @@ def decide(probe: Candidate, finetuned: Candidate | None, why_not: str, seed: in
         f"{-comparison.gain:+.3f} (p = {comparison.p_value:.2g}) and {balanced}{kind.goodness_name} from "
         f"{kind.show(before)} to {kind.show(after)}"
     )
-    is_lower = comparison.p_value < ACCEPTED
-    if is_lower and (after >= before or _could_be_chance(probe, finetuned, seed)):
+    if comparison.p_value >= ACCEPTED:
+        objection = f"the gain could be chance (p must be below {ACCEPTED})"
+    else:
+        objection = _objection(probe, finetuned, seed)
+    if not objection:
         return Decision("finetune", measured, comparison, count, folds)
-    missing = f"the gain could be chance (p must be below {ACCEPTED})"
-    if is_lower:
-        fewer = kind.task == "classes" and probe.weights is None
-        missing = "fewer answers are right, by more than chance" if fewer else f"{balanced}{kind.goodness_name} falls"
-    return Decision("probe", f"{measured}: {missing}", comparison, count, folds)
+    return Decision("probe", f"{measured}: {objection}", comparison, count, folds)
+
+
+def _objection(probe: Candidate, finetuned: Candidate, seed: int) -> str:
+    """What accuracy says against fine-tuning; empty for nothing."""
+    kind, fewer = probe.kind, "fewer answers are right, by more than chance"
+    if probe.weights is None:
+        if not _falls(probe, finetuned, seed):
+            return ""
+        return fewer if kind.task == "classes" else f"{kind.goodness_name} falls"
+    if _falls(probe, finetuned, seed):
+        return f"balanced {kind.goodness_name} falls"
+    counted_once = [replace(candidate, weights=None) for candidate in (probe, finetuned)]
+    if not _falls(*counted_once, seed):
+        return ""
+    before, after = (kind.show(candidate.accuracy()) for candidate in counted_once)
+    return f"with every image counted once, {fewer} ({before} to {after})"
+
+
+def _falls(probe: Candidate, finetuned: Candidate, seed: int) -> bool:
+    """Whether accuracy does, by more than chance may."""
+    return finetuned.accuracy() < probe.accuracy() and not _could_be_chance(probe, finetuned, seed)
 
 
 def _could_be_chance(probe: Candidate, finetuned: Candidate, seed: int) -> bool:
