@@ -154,11 +154,11 @@ def _objection(probe: Candidate, finetuned: Candidate, seed: int) -> str:
         return fewer if kind.task == "classes" else f"{kind.goodness_name} falls"
     if _falls(probe, finetuned, seed):
         return f"balanced {kind.goodness_name} falls"
-    counted_once = [replace(candidate, weights=None) for candidate in (probe, finetuned)]
-    if not _falls(*counted_once, seed):
+    probe, finetuned = (replace(candidate, weights=None) for candidate in (probe, finetuned))  # each image once
+    if not _falls(probe, finetuned, seed):
         return ""
-    before, after = (kind.show(candidate.accuracy()) for candidate in counted_once)
-    return f"with every image counted once, {fewer} ({before} to {after})"
+    change = f"{kind.show(probe.accuracy())} to {kind.show(finetuned.accuracy())}"
+    return f"with every image counted once, {fewer} ({change})"
 
 
 def _falls(probe: Candidate, finetuned: Candidate, seed: int) -> bool:
