@@ -5,12 +5,10 @@
 - cells: the ELPV solar cells, defective against functional, divided as in `elpv.py`, with `--time 15m`.
 - noise: the same images with their labels shuffled, so that nothing can be learned, with `--time 6m`.
 - textures: 1,200 squares of random smooth texture whose class has nothing to do with them, with `--time 4m`.
-- shades: 1,200 squares of white noise, of which one class is slightly darker, with `--time 6m`: what a pretrained
-  network knows is of no use, and training from scratch finds it out as well.
 
 Each is a process of its own with an empty store. Expect all four ways at all five fractions for the cells, or the list
-of those that there was no time for; "nothing learned" for noise and textures, "no help" for shades; and every command
-to end within 110 % of its time. Half an hour on a machine that does nothing else. With `--tasks`, those of the result
+of those that there was no time for; "nothing learned" for noise and textures; and every command to
+end within 110 % of its time. Half an hour on a machine that does nothing else. With `--tasks`, those of the result
 that aren't named stay.
 """
 
@@ -99,19 +97,10 @@ def one_texture(rng: np.random.Generator) -> np.ndarray:
     return np.clip(128 + 45 * noise / noise.std(), 0, 255).astype(np.uint8)
 
 
-def shades() -> tuple[np.ndarray, np.ndarray]:
-    """White noise in grey, of which class 1 is darker by a fortieth of the range."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(IMAGES) % 2
-    noise = rng.normal(128 - 6.4 * labels[:, None, None], 30, (IMAGES, SIDE, SIDE))
-    return np.clip(noise, 0, 255).astype(np.uint8), labels
-
-
 TASKS: dict[str, tuple[Callable[[Path, int], Path], str]] = {
     "cells": (lay_out, "15m"),
     "noise": (shuffled_cells, "6m"),
     "textures": (small_images(textures), "4m"),
-    "shades": (small_images(shades), "6m"),
 }
 
 
