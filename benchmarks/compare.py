@@ -7,17 +7,13 @@
 - textures: 1,200 squares of random smooth texture whose class has nothing to do with them, with `--time 4m`.
 
 Each is a process of its own with an empty store. Expect all four ways at all five fractions for the cells, or the list
-of those that there was no time for; "nothing learned" for noise and textures; and every command to
-end within 110 % of its time. Half an hour on a machine that does nothing else. With `--tasks`, those of the result
-that aren't named stay.
+of those that there was no time for; "nothing learned" for noise and textures; and every command to end within 110 % of
+its time. 25 minutes on a machine that does nothing else. With `--tasks`, those of the result that aren't named stay.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from elpv import lay_out, timed
+from elpv import headstart, lay_out, timed
 from never_worse import small_images
 from recording import record, recorded
 from scipy.ndimage import gaussian_filter
@@ -64,11 +60,8 @@ def measure(folder: Path, task: str) -> dict[str, Any]:
 
 def compare(data: Path, folder: Path, time: str) -> dict[str, Any]:
     """`headstart compare` in a process of its own, with an empty store."""
-    command = [sys.executable, "-c", "from headstart.cli import main; main()", "compare", str(data), "--json"]
-    command += ["--time", time, "--cache", str(folder / "cache"), "--out", str(folder / "comparison")]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    places = str(data), "--cache", str(folder / "cache"), "--out", str(folder / "comparison")
+    return headstart("compare", *places, "--time", time)
 
 
 def shuffled_cells(root: Path, seed: int) -> Path:

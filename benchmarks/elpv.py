@@ -96,13 +96,18 @@ def timed(work: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:
     return work(), time.perf_counter() - start
 
 
-def train(data: Path, out: Path, cache: Path, seed: int, *options: str) -> dict[str, Any]:
-    """`headstart train` in a process of its own."""
-    command = [sys.executable, "-c", "from headstart.cli import main; main()", "train", str(data), "--out", str(out)]
-    command += ["--base", "efficientnet-lite0", "--cache", str(cache), "--seed", str(seed), "--json", *options]
+def headstart(*words: str) -> dict[str, Any]:
+    """What a command says as JSON, in a process of its own."""
+    command = [sys.executable, "-c", "from headstart.cli import main; main()", *words, "--json"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+def train(data: Path, out: Path, cache: Path, seed: int, *options: str) -> dict[str, Any]:
+    """`headstart train` in a process of its own."""
+    places = str(data), "--out", str(out), "--cache", str(cache)
+    return headstart("train", *places, "--base", "efficientnet-lite0", "--seed", str(seed), *options)
 
 
 def is_defective(grade: float) -> str:

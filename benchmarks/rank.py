@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from functools import partial
@@ -31,7 +30,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from elpv import over_seeds, timed, train
+from elpv import headstart, over_seeds, timed, train
 from never_worse import TASKS as SMALLER_TASKS
 from never_worse import solar_cells
 from recording import record, recorded, spread
@@ -139,11 +138,7 @@ def measure(folder: Path, task: str, seed: int) -> dict[str, Any]:
 
 def rank(data: Path, cache: Path, seed: int) -> dict[str, Any]:
     """The ranking of the three bases, in a process of its own."""
-    command = [sys.executable, "-c", "from headstart.cli import main; main()", "rank", str(data), "--json"]
-    command += ["--bases", ",".join(BASES), "--cache", str(cache), "--seed", str(seed)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return headstart("rank", str(data), "--bases", ",".join(BASES), "--cache", str(cache), "--seed", str(seed))
 
 
 def name_of(row: dict[str, Any]) -> str:
