@@ -31,6 +31,7 @@ from recording import record, recorded, spread
 from sklearn.metrics import matthews_corrcoef
 
 SEEDS = (0, 1, 2, 3, 4)
+SEEDS_FOR_GRADES = (10, 11, 12, 13, 14)  # the rule that balanced classes are judged by was written knowing 0 to 4
 OPTIONS = ("--test-views", "8")
 SECONDS, SECONDS_FOR_GRADES = 600, 300
 MEASURES = (
@@ -43,12 +44,13 @@ def main() -> None:
     """Runs every seed and records what it comes to."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--grades", action="store_true")
-    parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
+    parser.add_argument("--seeds", nargs="*", type=int)
     chosen = parser.parse_args()
+    seeds = chosen.seeds or (SEEDS_FOR_GRADES if chosen.grades else SEEDS)
     name = f"elpv_in_time{'_grades' if chosen.grades else ''}"
     command = f"python benchmarks/elpv_in_time.py{' --grades' if chosen.grades else ''}"
-    rows = [row for row in recorded(name, "seeds") if row["seed"] not in chosen.seeds]
-    for seed in chosen.seeds:
+    rows = [row for row in recorded(name, "seeds") if row["seed"] not in seeds]
+    for seed in seeds:
         with tempfile.TemporaryDirectory(prefix="headstart-elpv-") as made:
             rows.append(measure(Path(made), seed, chosen.grades))
             print(rows[-1], file=sys.stderr, flush=True)
