@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,19 +117,28 @@ def test_the_images_of_a_round_are_among_those_of_the_next() -> None:
     assert np.bincount(first.part.labels).tolist() == [225, 25]
 
 
-def test_half_goes_on_and_the_favourite_with_it() -> None:
-    def candidate(loss: float) -> Candidate:
-        features: Any = None
-        held_out = HeldOutScores(np.zeros((1, 2)), np.array([loss]), 0.5, (0.4, 0.6))
-        return Candidate(BASE, features, features, QUICK, held_out=held_out)
+def running_with(losses: Sequence[float], network: Any) -> list[Candidate]:
+    """Candidates of one network."""
+    scores = [HeldOutScores(np.zeros((1, 2)), np.array([loss]), 0.5, (0.4, 0.6)) for loss in losses]
+    return [Candidate(BASE, network, network, QUICK, held_out=held_out) for held_out in scores]
 
-    running = [candidate(loss) for loss in (0.5, 0.1, 0.9, 0.3, 0.2, 0.7, 0.8, 0.4)]
+
+def test_half_goes_on_and_the_favourite_with_it() -> None:
+    running = running_with((0.5, 0.1, 0.9, 0.3, 0.2, 0.7, 0.8, 0.4), "network")
     favourite = running[2]
     kept = halving._halved(running, favourite)
     assert [each.said.loss for each in kept] == [0.1, 0.2, 0.3, 0.4, 0.9]
     assert halving._halved(kept, favourite)[:3] == kept[:3]
-    beyond_limits = candidate(0.6)
+    (beyond_limits,) = running_with([0.6], "network")
     assert len(halving._halved(running, beyond_limits)) == 4
+
+
+def test_of_many_networks_the_better_half_goes_on_with_what_the_best_of_them_give() -> None:
+    of_networks = [running_with((place / 10, place + 0.5), f"network{place}") for place in range(6)]
+    kept = halving._halved([candidate for network in of_networks for candidate in network], of_networks[5][1])
+    assert [each.said.loss for each in kept] == [0.0, 0.1, 0.2, 0.5, 1.5, 2.5, 5.5]
+    kept = halving._halved(kept, kept[0])
+    assert [each.together for each in kept] == ["network0", "network1", "network0", "network1"]
 
 
 def test_the_favourite_is_whole_and_has_the_highest_published_accuracy() -> None:

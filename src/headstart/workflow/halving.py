@@ -1,8 +1,10 @@
 """Candidates compared in rounds: each round has more images and half of the candidates (successive halving).
 
 Jamieson and Talwalkar 2016, arXiv:1502.07943. Few images suffice to leave the worst behind, so that most of the time
-goes to telling the best apart. The base with the highest published accuracy stays till the end: that alone is a strong
-predictor, which a few hundred images may be too few to overrule.
+goes to telling the best apart. Candidates of one base and size come from one run of one network, and the networks' runs
+are what a round costs: so networks are halved, not only the candidates that they give. The base with the highest
+published accuracy stays till the end: that alone is a strong predictor, which a few hundred images may be too few to
+overrule.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ from headstart.workflow.preparing import first_inputs
 from headstart.workflow.session import Session
 from headstart.workflow.short_tuning import ShortTuning, has_room, tune_briefly
 
-# Shares of the images in each round; the candidates are halved between them, to no fewer than these.
-ROUNDS, FEWEST = (0.25, 0.5, 1.0), 3
+# Shares of the images in each round; networks and candidates are halved between them, to no fewer than these.
+ROUNDS, FEWEST_NETWORKS, FEWEST = (0.25, 0.5, 1.0), 2, 3
 # With fewer images than this, there is one round with all of them.
 FEWEST_IN_A_ROUND = 200
 # Candidates that are fine-tuned briefly at the end, where there is time.
@@ -247,9 +249,16 @@ def _next_round(session: Session, running: Sequence[Candidate], images: Pool) ->
 
 
 def _halved(running: Sequence[Candidate], favourite: Candidate) -> list[Candidate]:
-    """The better half, and the one with the highest published accuracy."""
-    kept = sorted(running, key=lambda candidate: candidate.said.loss)[: max(FEWEST, -(-len(running) // 2))]
+    """The better half, of the better half of networks, and the one with the highest published accuracy."""
+    order = sorted(running, key=lambda candidate: candidate.said.loss)
+    networks = list(dict.fromkeys(candidate.together for candidate in order))
+    best = networks[: _half(len(networks), FEWEST_NETWORKS)]
+    kept = [candidate for candidate in order if candidate.together in best][: _half(len(order), FEWEST)]
     return kept if favourite in kept or favourite not in running else [*kept, favourite]
+
+
+def _half(count: int, fewest: int) -> int:
+    return max(fewest, -(-count // 2))
 
 
 def _tuned(
