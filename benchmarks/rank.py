@@ -17,8 +17,10 @@ the candidates. The best of six on the very images that it is measured with is p
 more, with a few hundred test images a seed. So the regret is told once more against the candidate that is best on
 average over the other seeds, which no luck favours.
 
-An hour a seed on two cores, three with `--depths`; with `--tasks` and `--seeds`, divisions of the result that aren't
-named stay. With `--ranking`, what was trained for the result stays too and only the ranking is made again.
+Expect half a point of regret for what `rank` takes, against the luckiest, and two points for either habit; and a tenth
+of the search's time. An hour and a quarter a seed on two cores, three times as long with `--depths`; with `--tasks` and
+`--seeds`, divisions of the result that aren't named stay. With `--ranking`, what was trained for the result stays too
+and only the ranking is made again.
 """
 
 from __future__ import annotations
