@@ -151,7 +151,7 @@ def measure(folder: Path, task: str, seed: int, earlier: dict[str, Any] | None, 
         "rank_seconds": round(rank_seconds, 1),
         "rank_again_seconds": round(again_seconds, 1),
         "search_seconds": round(sum(seconds[name] for name in whole), 1),
-        "search_with_depths_seconds": round(sum(seconds.values()), 1) if depths else None,
+        "search_with_depths_seconds": round(sum(seconds.values()), 1) if lower.keys() <= seconds.keys() else None,
     }
 
 
