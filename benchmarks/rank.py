@@ -130,22 +130,22 @@ def measure(folder: Path, task: str, seed: int, earlier: dict[str, Any] | None, 
     data = TASKS[task](folder / "data", seed)
     ranking, rank_seconds = timed(partial(rank, data, folder / "rank-cache", seed))
     _, again_seconds = timed(partial(rank, data, folder / "rank-cache", seed))
-    taken, whole, lower = by_depth(ranking["candidates"])
+    named = {name_of(row): row for row in ranking["candidates"]}
+    ranked = next(iter(named))
+    whole = {name: row for name, row in named.items() if row["base"] in BASES}
+    lower = {name: row for name, row in named.items() if name not in whole}
     trained = earlier or train_all(data, folder, whole, seed)
-    wanted = [name for name in lower if (depths or name in taken) and name not in trained["accuracies"]]
+    wanted = [name for name in lower if (depths or name == ranked) and name not in trained["seconds"]]
     others = train_all(data, folder, {name: lower[name] for name in wanted}, seed)
-    accuracies, balanced, seconds = (
-        trained[key] | others[key] for key in ("accuracies", "balanced_accuracies", "seconds")
-    )
+    found = {key: trained[key] | others[key] for key in others}
+    seconds = found["seconds"]
     own = max((name for name, row in whole.items() if row["base"] == HABIT), key=lambda name: whole[name]["height"])
     return {
         "task": task,
         "seed": seed,
         "candidates": sorted(whole),
-        "accuracies": accuracies,
-        "balanced_accuracies": balanced,
-        "seconds": seconds,
-        "ranked": next(iter(taken)),
+        **found,
+        "ranked": ranked,
         "by_imagenet": own,
         "by_log_me": max(whole, key=lambda name: whole[name]["log_me"]),
         "rank_seconds": round(rank_seconds, 1),
@@ -153,13 +153,6 @@ def measure(folder: Path, task: str, seed: int, earlier: dict[str, Any] | None, 
         "search_seconds": round(sum(seconds[name] for name in whole), 1),
         "search_with_depths_seconds": round(sum(seconds.values()), 1) if lower.keys() <= seconds.keys() else None,
     }
-
-
-def by_depth(rows: list[dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], ...]:
-    """What was taken, the whole bases, and the lower parts, each by its name."""
-    named = {name_of(row): row for row in rows}
-    whole = {name: row for name, row in named.items() if row["base"] in BASES}
-    return {name_of(rows[0]): rows[0]}, whole, {name: row for name, row in named.items() if name not in whole}
 
 
 def train_all(data: Path, folder: Path, rows: dict[str, dict[str, Any]], seed: int) -> dict[str, dict[str, float]]:

@@ -139,6 +139,7 @@ def test_of_many_networks_the_better_half_goes_on_with_what_the_best_of_them_giv
     assert [each.said.loss for each in kept] == [0.0, 0.1, 0.2, 0.5, 1.5, 2.5, 5.5]
     kept = halving._halved(kept, kept[0])
     assert [each.together for each in kept] == ["network0", "network1", "network0", "network1"]
+    assert {each.together for each in halving._halved(kept, kept[0])} == {"network0", "network1"}
 
 
 def test_the_favourite_is_whole_and_has_the_highest_published_accuracy() -> None:
