@@ -18,7 +18,7 @@ def row(base: str, milliseconds: float, goodness: float = 0.8, **more: object) -
 
 
 def scores(losses: np.ndarray, goodness: float = 0.8) -> HeldOutScores:
-    return HeldOutScores(np.zeros((len(losses), 2)), losses, goodness, (0.7, 0.9))
+    return HeldOutScores(np.zeros((len(losses), 2)), losses, goodness, lambda: (0.7, 0.9))
 
 
 RNG = np.random.default_rng(0)

@@ -119,7 +119,7 @@ def test_the_images_of_a_round_are_among_those_of_the_next() -> None:
 
 def running_with(losses: Sequence[float], network: Any) -> list[Candidate]:
     """Candidates of one network."""
-    scores = [HeldOutScores(np.zeros((1, 2)), np.array([loss]), 0.5, (0.4, 0.6)) for loss in losses]
+    scores = [HeldOutScores(np.zeros((1, 2)), np.array([loss]), 0.5, lambda: (0.4, 0.6)) for loss in losses]
     return [Candidate(BASE, network, network, QUICK, held_out=held_out) for held_out in scores]
 
 

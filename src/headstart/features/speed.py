@@ -24,7 +24,7 @@ from headstart.errors import EngineError
 from headstart.features.openvino import OpenVINOEngine, import_openvino
 
 # Of runs for one figure, at least so many and for so long; those before only set things up.
-FEWEST_RUNS, SECONDS, RUNS_BEFORE = 3, 0.15, 1
+FEWEST_RUNS, SECONDS, RUNS_BEFORE = 3, 0.05, 1
 # In flight at a time for images a second.
 AT_ONCE = 8
 

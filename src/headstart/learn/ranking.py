@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -23,13 +23,13 @@ class HeldOutScores:
         predictions: of the kind, one row an image.
         losses: of each image, float64, shape (images,).
         goodness: what people judge by.
-        interval: of that, 95 %.
+        interval: computes that of goodness, 95 %: it takes long, and only the last round's is told.
     """
 
     predictions: np.ndarray
     losses: np.ndarray
     goodness: float
-    interval: tuple[float, float]
+    interval: Callable[[], tuple[float, float]]
 
     @property
     def loss(self) -> float:

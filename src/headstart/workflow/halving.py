@@ -144,7 +144,7 @@ class Candidate:
             self.speed,
             self.images,
             said.goodness,
-            said.interval,
+            said.interval(),
             said.loss,
             neighbours,
             evidence,
@@ -349,8 +349,10 @@ def _judge(session: Session, candidate: Candidate, images: Pool) -> None:
         )
     predictions, targets = kind.predict(found[known]), part.labels[known]
     goodness = kind.goodness(predictions, targets)
-    interval = kind.confidence_intervals(predictions, targets, seed)[kind.goodness_key]
-    candidate.held_out = HeldOutScores(predictions, kind.losses(predictions, targets), goodness, interval)
+    losses = kind.losses(predictions, targets)
+    candidate.held_out = HeldOutScores(
+        predictions, losses, goodness, lambda: kind.confidence_intervals(predictions, targets, seed)[kind.goodness_key]
+    )
     candidate.images, candidate.rounds = int(known.sum()), candidate.rounds + 1
 
 
