@@ -134,7 +134,7 @@ def n_leep(features: np.ndarray, labels: np.ndarray, seed: int) -> float:
 
     classes, numbers = np.unique(labels, return_inverse=True)
     few = min(MOST_COMPONENTS, *features.shape)
-    coordinates = PCA(few, svd_solver="randomized", random_state=seed).fit(features.astype(np.float64))
+    coordinates = PCA(few, svd_solver="full").fit(features.astype(np.float64))
     kept = int(np.searchsorted(np.cumsum(coordinates.explained_variance_ratio_), VARIANCE_KEPT)) + 1
     rows = coordinates.transform(features)[:, :kept]
     clusters = max(2, min(CLUSTERS_A_CLASS * len(classes), len(rows) // FEWEST_A_CLUSTER))
