@@ -7,6 +7,7 @@ from headstart.learn import out_of_fold as module
 from headstart.learn import probe as probe_module
 from headstart.learn.kinds import CLASSES, KINDS
 from headstart.learn.out_of_fold import fits_of, out_of_fold
+from headstart.learn.probe import fit_probe, fold_places, refit_probe
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([0, 1], 60)
@@ -20,6 +21,16 @@ def test_no_image_has_had_a_say_in_what_is_said_of_it() -> None:
     wrong = LABELS.copy()
     wrong[7] = 1  # a single wrong label doesn't change what is said of the image
     assert out_of_fold(FEATURES, wrong, 2, 0, CLASSES)[7].argmax() == 0
+
+
+def test_it_is_what_a_probe_of_the_same_strength_says_that_was_fitted_to_the_other_folds() -> None:
+    units = [f"{number // 2}" for number in range(120)]
+    weights = np.linspace(0.5, 2, 120)
+    scores = out_of_fold(FEATURES, LABELS, 2, 0, CLASSES, units, weights=weights)
+    probe = fit_probe(FEATURES, LABELS, 2, 0, units=units, weights=weights)
+    for fitted, held_out in fold_places(LABELS, 0, units):
+        by_hand = refit_probe(probe, FEATURES[fitted], LABELS[fitted], weights[fitted]).logits(FEATURES[held_out])
+        np.testing.assert_allclose(scores[held_out], by_hand, rtol=0.03, atol=0.01)  # from another start
 
 
 def test_pure_chance_is_seen_as_such() -> None:

@@ -8,7 +8,15 @@ import numpy as np
 
 from headstart.learn.kinds import Kind
 from headstart.learn.labelled import weights_at
-from headstart.learn.probe import MOST_FOLDS, fit_probe, fold_places, most_fits, refit_probe, sample_places
+from headstart.learn.probe import (
+    MOST_FOLDS,
+    cross_validate,
+    fit_probe,
+    fold_places,
+    most_fits,
+    refit_probe,
+    sample_places,
+)
 
 
 def out_of_fold(
@@ -40,12 +48,17 @@ def out_of_fold(
         Float32, shape (images, outputs); NaN for those that were never held out, which are all of them where there are
         too few for two folds.
     """
-    strata = kind.strata(labels)
     scores = np.full((len(features), outputs), np.nan, np.float32)
+    strata = kind.strata(labels)
+    some = sample_places(strata, MOST_FOLDS, seed)
+    if len(some) == len(labels):  # then the choice of the strength has held each of them out
+        _, tried = cross_validate(features, labels, outputs, seed, advance, "none", kind, units, weights)
+        for held_out, logits in zip(tried.held_out, tried.logits, strict=True):
+            scores[held_out] = logits
+        return scores
     folds = fold_places(strata, seed, units)
     if not folds:
         return scores
-    some = sample_places(strata, MOST_FOLDS, seed)
     some_units = [units[place] for place in some.tolist()] if units else ()
     counted = weights_at(some, weights)
     probe = fit_probe(features[some], labels[some], outputs, seed, advance, "none", kind, some_units, counted)

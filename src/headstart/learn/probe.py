@@ -103,12 +103,12 @@ def fit_probe(
         weights: how much each image counts where it is learned from, above 0, shape (images,); None for all alike.
             Where it is held out, it counts once.
     """
-    balancing, tried = _compare(features, labels, classes, seed, balance, advance, kind, units, weights)
+    balancing, tried = cross_validate(features, labels, classes, seed, advance, balance, kind, units, weights)
     fit = kind.linear_fit(features, labels, classes, balancing.kind, normalised(weights))
     del features  # the caller may have kept none either
     coefficients, bias = fit.fit(tried.strength)
     advance(1)
-    folds = tried.folds
+    folds = len(tried.held_out)
     return Probe(coefficients, bias, fit.mean, fit.deviation, tried.strength, folds, tried.losses, balancing, kind)
 
 
@@ -243,20 +243,20 @@ class _Fold:
 
 
 @dataclass
-class _Tried:
+class Tried:
     """The strengths tried so far with one way to balance the classes, from the most cautious on.
 
     Attributes:
         balance: the way.
         kind: what is predicted.
-        folds: of the cross-validation.
+        held_out: places of the images that each fold of the cross-validation holds out.
         losses: the mean loss on held-out folds, by strength.
-        logits: of all held-out images with the best strength, one fold after the other.
+        logits: of the images that each fold holds out, with the best strength.
     """
 
     balance: Balance
     kind: Kind
-    folds: int = 0
+    held_out: Sequence[np.ndarray] = ()
     losses: dict[float, float] = field(default_factory=dict)
     logits: list[np.ndarray] = field(default_factory=list)
 
@@ -283,34 +283,35 @@ class _Tried:
         self.logits = adjusted if self.strength == strength else self.logits
 
 
-def _compare(
+def cross_validate(
     features: np.ndarray,
     labels: np.ndarray,
     classes: int,
     seed: int,
-    asked: Asked,
     advance: Callable[[int], None],
+    balance: Asked,
     kind: Kind,
     units: Sequence[str],
     weights: np.ndarray | None,
-) -> tuple[Balancing, _Tried]:
-    """How to balance the classes, and the strengths that were tried with that."""
-    strata, remedies = kind.strata(labels), _to_try(labels, asked, kind)
+) -> tuple[Balancing, Tried]:
+    """How to balance the classes, and the strengths that were tried with that; arguments are those of `fit_probe`."""
+    strata, remedies = kind.strata(labels), _to_try(labels, balance, kind)
     chosen = sample_places(strata, max(folds_for(strata), 1), seed)
     some, some_labels, some_weights = features[chosen], labels[chosen], weights_at(chosen, weights)
     divisions = fold_places(strata[chosen], seed, [units[place] for place in chosen.tolist()] if units else ())
     if not divisions:
-        balancing = _choose_balance({}, labels[:0], labels, asked, seed, kind)
-        return balancing, _Tried(balancing.kind, kind)
-    tried = {remedy: _Tried(remedy, kind, len(divisions)) for remedy in remedies}
+        balancing = _choose_balance({}, labels[:0], labels, balance, seed, kind)
+        return balancing, Tried(balancing.kind, kind)
+    places = [chosen[held_out] for _, held_out in divisions]
+    tried = {remedy: Tried(remedy, kind, places) for remedy in remedies}
     for alike in FITTED_ALIKE:
         wanted = [tried[remedy] for remedy in alike if remedy in tried]
         if wanted:
             folds = _folds(some, some_labels, classes, divisions, alike[0], kind, some_weights)
             _search(folds, wanted, advance)
     held_out = {remedy: np.concatenate(found.logits) for remedy, found in tried.items()}
-    held_out_labels = np.concatenate([some_labels[held_out] for _, held_out in divisions])
-    balancing = _choose_balance(held_out, held_out_labels, labels, asked, seed, kind)
+    held_out_labels = labels[np.concatenate(places)]
+    balancing = _choose_balance(held_out, held_out_labels, labels, balance, seed, kind)
     return balancing, tried[balancing.kind]
 
 
@@ -348,7 +349,7 @@ def _folds(
     ]
 
 
-def _search(folds: Sequence[_Fold], tried: Sequence[_Tried], advance: Callable[[int], None]) -> None:
+def _search(folds: Sequence[_Fold], tried: Sequence[Tried], advance: Callable[[int], None]) -> None:
     """Try strengths from the most cautious on, each until its loss rises again."""
     for strength in tried[0].kind.strengths:
         logits = []
