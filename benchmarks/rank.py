@@ -17,10 +17,10 @@ size, and the highest LogME among the candidates. The best of six on the very im
 the luckiest: by half a point and more, with a few hundred test images a seed. So the regret is told once more against
 the candidate that is best on average over the other seeds, which no luck favours.
 
-Expect half a point of regret for what `rank` takes, against the luckiest, and two points for either habit; by accuracy,
-over one and nearly three; and a tenth of the search's time. An hour and a quarter a seed on two cores, three times as
-long with `--depths`; with `--tasks` and `--seeds`, divisions of the result that aren't named stay. With `--ranking`,
-what was trained for the result stays too and only the ranking is made again.
+Expect about no regret on average for what `rank` takes, though one to three points in two of the tasks; between one and
+two for the highest ImageNet accuracy, one for the highest LogME; and a tenth of the search's time. An hour and a
+quarter a seed on two cores, three times as long with `--depths`; with `--tasks` and `--seeds`, divisions of the result
+that aren't named stay. With `--ranking`, what was trained for the result stays too and only the ranking is made again.
 """
 
 from __future__ import annotations
