@@ -19,8 +19,9 @@ the candidate that is best on average over the other seeds, which no luck favour
 
 Expect about no regret on average for what `rank` takes, though one to three points in two of the tasks; between one and
 two for the highest ImageNet accuracy, one for the highest LogME; and a tenth of the search's time. An hour and a
-quarter a seed on two cores, three times as long with `--depths`; with `--tasks` and `--seeds`, divisions of the result
-that aren't named stay. With `--ranking`, what was trained for the result stays too and only the ranking is made again.
+quarter a seed on two cores, several times as long with `--depths`; with `--tasks` and `--seeds`, divisions of the
+result that aren't named stay. With `--ranking`, what was trained for the result stays too and only the ranking is made
+again.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ def test_every_part_of_a_base_is_a_candidate_with_its_figures(session: Session, 
         assert (row.images, row.rounds, row.in_reach) == (72, 1, True)
         assert 0.4 < row.goodness <= 1
         assert row.interval[0] <= row.goodness <= row.interval[1]
+        assert row.interval[1] - row.interval[0] < 0.3
         assert row.shortfall is not None
         scores = row.neighbours, row.log_me, row.h_score, row.n_leep
         assert all(score is not None and math.isfinite(score) for score in scores)
